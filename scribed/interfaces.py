@@ -1,0 +1,147 @@
+"""The seams. Every adapter implements exactly one of these; read this file first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from scribed.errors import Remedy
+from scribed.model import Answer, Block, Device, UtteranceId
+
+
+class EndOfInput(Exception):
+    """A file or pipe has nothing more."""
+
+
+class Source(Protocol):
+    """Where sound comes from. Opened by its constructor; used and closed by one thread only.
+
+    The constructor raises `SourceError` where it cannot be opened, in words that name the device.
+    """
+
+    live: bool
+    """True: sound goes on without us, never wait. False: it may be read as slowly as we like."""
+
+    device: Device
+
+    def pollable(self) -> list[tuple[int, int]]:
+        """Descriptors and poll(2) events that say when `read()` has something; may be empty."""
+        ...
+
+    def read(self) -> Block | None:
+        """All whole frames that are here now, without blocking; None: nothing yet.
+
+        Raises `EndOfInput` after the last frame, `SourceError` when the device is lost.
+        """
+        ...
+
+    def close(self) -> None:
+        """Free the device. May be called twice."""
+        ...
+
+
+class Vad(Protocol):
+    """Pure but for its memory of the frames before. One thread only."""
+
+    def __call__(self, frame: bytes) -> bool:
+        """Whether `frame` (10, 20 or 30 ms of internal audio) is voiced."""
+        ...
+
+    def reset(self) -> None:
+        """Forget the frames before: the next one does not follow them."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Where and how a session wants to be connected; has no repr, since it may carry the key."""
+
+    url: str = field(repr=False)
+    headers: dict[str, str] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """The service accepts audio."""
+
+    session_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class PartialText:
+    utterance_id: UtteranceId
+    text: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """The whole text of one utterance, in the order of their ends."""
+
+    utterance_id: UtteranceId
+    answer: Answer = field(repr=False)
+    final_reason: str | None = None  #: None: as capture ended it
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The session is over.
+
+    `blamed` is the utterance that was refused for its own sake, `alert` the code of the alert to
+    raise, `retry_after_s` what the service asked for.
+    """
+
+    remedy: Remedy
+    reason: str
+    blamed: UtteranceId | None = None
+    alert: str | None = None
+    retry_after_s: float | None = None
+
+
+SessionEvent = Ready | PartialText | Committed | Failed
+
+
+class Session(Protocol):
+    """One connection's worth of a provider's protocol: no I/O, no clock, not reusable.
+
+    Called by the uplink's thread only. It never raises on what a peer sends: it fails the session.
+    """
+
+    model: str
+
+    def request(self) -> Request:
+        """URL and headers of the upgrade request."""
+        ...
+
+    def start(self, id: UtteranceId, now: float) -> None:
+        """An utterance begins; all audio up to its `end()` belongs to it."""
+        ...
+
+    def audio(self, pcm: bytes, now: float) -> None:
+        """Audio of the utterance that was started."""
+        ...
+
+    def end(self, now: float) -> None:
+        """The utterance is over: ask for its text."""
+        ...
+
+    def departed(self, now: float) -> None:
+        """Everything from `messages_to_send()` has left the machine and was acknowledged by TCP."""
+        ...
+
+    def receive(self, message: str | bytes, now: float) -> None: ...
+
+    def receive_close(self, code: int | None, reason: str) -> None: ...
+
+    def refused(self, status: int, body: str, retry_after_s: float | None) -> None:
+        """The server answered the upgrade with HTTP `status`."""
+        ...
+
+    def timer(self) -> float | None:
+        """When `handle_timer()` must be called next; None: never."""
+        ...
+
+    def handle_timer(self, now: float) -> None: ...
+
+    def messages_to_send(self) -> list[str]: ...
+
+    def events(self) -> list[SessionEvent]: ...

@@ -1,0 +1,216 @@
+"""The vocabulary: what flows through the daemon, and nothing that acts.
+
+All audio inside scribed is 16 kHz mono s16le; conversion happens at the source. Every time is in
+seconds of `scribed.clock.now()` (CLOCK_BOOTTIME) unless its name has another unit.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+from typing import NamedTuple, NewType
+
+RATE = 16_000
+"""Samples per second of all audio inside scribed."""
+SAMPLE_BYTES = 2
+
+UtteranceId = NewType("UtteranceId", str)
+
+
+def seconds(pcm_bytes: int) -> float:
+    """Duration of `pcm_bytes` bytes of internal audio, in seconds."""
+    return pcm_bytes / (RATE * SAMPLE_BYTES)
+
+
+def pcm_bytes(duration_ms: float) -> int:
+    """Bytes of internal audio in `duration_ms` milliseconds, whole samples."""
+    return int(duration_ms * RATE / 1000) * SAMPLE_BYTES
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who this daemon is on the broker; fixed for the life of the process."""
+
+    robot: str
+    source: str
+    base: str  #: the base topic
+    client_id: str
+    run_id: str  #: of this process
+    boot_id: str  #: of this boot of the machine
+
+
+class Block(NamedTuple):
+    """What one read of a source returned: whole frames of internal audio."""
+
+    pcm: bytes
+    position: int  #: samples since the source was opened, lost ones counted, of the first sample
+    at: float  #: when the first sample was heard
+
+
+class EndReason(enum.Enum):
+    """Why an utterance ended; the value is `final_reason` in the payload."""
+
+    COMMIT = "commit"  # the local end of speech: silence as long as the hangover
+    LENGTH = "length"
+    GAP = "gap"
+    DEVICE_LOST = "device_lost"
+    FLUSH = "flush"  # asked for, or the end of the input
+    SHUTDOWN = "shutdown"
+
+
+@dataclass(frozen=True, slots=True)
+class UtteranceStarted:
+    id: UtteranceId
+    seq: int
+    at: float  #: when its first sample, pre-roll included, was heard
+    mono_offset: float = 0.0  #: CLOCK_MONOTONIC minus CLOCK_BOOTTIME at that moment
+    continues: UtteranceId | None = None  #: the utterance that was cut by length just before
+
+
+@dataclass(frozen=True, slots=True)
+class UtteranceAudio:
+    id: UtteranceId
+    pcm: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class UtteranceEnded:
+    id: UtteranceId
+    at: float  #: the end of its last voiced frame, or of the cut
+    reason: EndReason
+    audio_ms: int  #: from its first sample to `at`, without what was lost
+    lost_ms: int = 0
+    level_dbfs: float | None = None  #: mean power of its voiced frames
+    snr_db: float | None = None
+
+
+SegmentEvent = UtteranceStarted | UtteranceAudio | UtteranceEnded
+
+
+class Outcome(enum.Enum):
+    """How an utterance ended that has no text; the value is `outcome` in the payload."""
+
+    NO_SPEECH = "no_speech"
+    EVICTED = "evicted"
+    EXPIRED = "expired"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    text: str
+    start_ms: int  #: from the utterance's first sample
+    end_ms: int
+    confidence: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a provider said about one utterance, beyond the text: `None` is unknown."""
+
+    text: str = field(repr=False)
+    words: tuple[Word, ...] | None = field(default=None, repr=False)
+    language: str | None = None
+    language_source: str | None = None  #: "configured" | "detected"
+    confidence: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Partial:
+    """Text that may still change; the last one replaces all before it."""
+
+    started: UtteranceStarted
+    rev: int
+    text: str = field(repr=False)
+    provider: Provider
+
+
+@dataclass(frozen=True, slots=True)
+class Final:
+    """The one committed text of an utterance."""
+
+    started: UtteranceStarted
+    ended: UtteranceEnded
+    rev: int
+    answer: Answer = field(repr=False)
+    final_reason: str
+    attempt: int  #: 1 where the first connection answered
+    provider: Provider
+    provider_s: float | None  #: from the commit's departure to the committed text
+    first_partial_s: float | None  #: from the utterance's opening to its first partial
+    committed_at: float  #: when the committed text was received
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """An utterance that ended without text."""
+
+    started: UtteranceStarted
+    ended: UtteranceEnded | None
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """Who answered: carried into the payload."""
+
+    name: str
+    model: str
+    session_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class SeqReserved:
+    """Numbers below `end` may be used: they are not given again after a crash."""
+
+    end: int
+
+
+class LinkState(enum.Enum):
+    IDLE = "idle"
+    CONNECTING = "connecting"
+    CONNECTED = "connected"
+    BACKOFF = "backoff"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """How the uplink stands with its provider."""
+
+    state: LinkState = LinkState.IDLE
+    since: float = 0.0
+    last_error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """The sound source as it was really opened."""
+
+    name: str
+    rate: int | None = None
+    channels: int | None = None
+    state: str = "closed"  #: closed | open | absent | lost
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """Something a human must see, raised until it is cleared."""
+
+    code: str
+    message: str
+    remedy: str
+    severity: str = "error"  #: warning | error
+
+
+@dataclass(frozen=True, slots=True)
+class AlertCleared:
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened, for the `event` topic."""
+
+    event: str
+    detail: dict[str, object] = field(default_factory=dict)

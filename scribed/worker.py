@@ -1,0 +1,149 @@
+"""Threads that own things, and the mailboxes between them: the only file with locks.
+
+A worker owns what it creates and shares none of it. Workers meet in mailboxes of frozen items; what
+others may look at (heartbeat, report) is one reference that only the owner replaces.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import threading
+import time
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+T = TypeVar("T")
+
+PATIENCE_S = 10.0
+"""How long a worker may be silent before it counts as stuck, unless it declared more."""
+
+
+class Mailbox(Generic[T]):
+    """A bounded queue for one reader, who may wait on it with a selector.
+
+    `queue.SimpleQueue`, because its `put()` may be called from a signal handler (a
+    `threading.Event` may deadlock there); an eventfd, because that is what a selector waits on.
+    """
+
+    def __init__(self, limit: int = 10_000) -> None:
+        self._queue: queue.SimpleQueue[T] = queue.SimpleQueue()
+        self._limit = limit
+        self._eventfd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+
+    def fileno(self) -> int:
+        """The descriptor that is readable while something is in the mailbox."""
+        return self._eventfd
+
+    def put(self, item: T) -> bool:
+        """Add `item` without blocking; return False, and keep nothing, where there is no room."""
+        if self._queue.qsize() >= self._limit:
+            return False
+        self._queue.put(item)
+        with contextlib.suppress(BlockingIOError):  # the counter is full: the reader is woken
+            os.eventfd_write(self._eventfd, 1)
+        return True
+
+    def get(self, timeout: float) -> T | None:
+        """Wait at most `timeout` seconds for one item; for readers that use no selector."""
+        with contextlib.suppress(queue.Empty):
+            return self._queue.get(timeout=max(timeout, 0.0))
+        return None
+
+    def drain(self) -> list[T]:
+        """Take everything that is here now."""
+        with contextlib.suppress(BlockingIOError):
+            os.eventfd_read(self._eventfd)
+        items = []
+        with contextlib.suppress(queue.Empty):
+            while True:
+                items.append(self._queue.get_nowait())
+        return items
+
+    def close(self) -> None:
+        """Free the descriptor; nobody may put or get any more."""
+        os.close(self._eventfd)
+
+
+class Budget:
+    """Bytes of audio that may wait between two threads; the bound that mailboxes do not have.
+
+    The producer charges what it hands over, the consumer refunds what it has done with.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self._used = 0
+        self._changed = threading.Condition()
+
+    @property
+    def used(self) -> int:
+        return self._used
+
+    def charge(self, amount: int) -> None:
+        with self._changed:
+            self._used += amount
+
+    def refund(self, amount: int) -> None:
+        with self._changed:
+            self._used -= amount
+            self._changed.notify_all()
+
+    def wait_for_room(self, timeout: float) -> bool:
+        """Wait at most `timeout` seconds until less than the limit is used; say whether it is."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._used < self.limit, timeout)
+
+
+class Stop:
+    """The last item in a mailbox: finish what is owed and end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Crashed:
+    """A worker ended by an exception nobody expected: a bug."""
+
+    worker: str
+    exception: BaseException
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A worker ended as it should."""
+
+    worker: str
+
+
+class Worker(threading.Thread):
+    """A thread that tells the supervisor how it ends, and from time to time that it lives.
+
+    Daemon threads: DNS, connect and send can block for longer than any grace, and the process
+    must be able to leave without them.
+    """
+
+    def __init__(self, name: str, supervisor: Mailbox[Any]) -> None:
+        super().__init__(name=name, daemon=True)
+        self.supervisor = supervisor
+        self._fresh_until = time.monotonic() + PATIENCE_S
+
+    def beat(self, busy_s: float = 0.0) -> None:
+        """Say that this thread lives, and that its next call may block for `busy_s` seconds."""
+        self._fresh_until = time.monotonic() + PATIENCE_S + busy_s
+
+    @property
+    def stuck(self) -> bool:
+        """True where the thread is silent for longer than it declared. For the supervisor."""
+        return self.is_alive() and time.monotonic() > self._fresh_until
+
+    def run(self) -> None:
+        try:
+            self.work()
+        except BaseException as exc:  # noqa: BLE001 -- the one place that may: it reports, hides nothing
+            self.supervisor.put(Crashed(self.name, exc))
+        else:
+            self.supervisor.put(Finished(self.name))
+
+    def work(self) -> None:
+        """What the thread does, from start to end."""
+        raise NotImplementedError
