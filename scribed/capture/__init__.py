@@ -1,0 +1,1 @@
+"""Sound to utterances: sources, the gate and the thread that owns them."""

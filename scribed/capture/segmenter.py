@@ -1,0 +1,278 @@
+"""The gate: frames and voiced/unvoiced decisions in, utterances out. Pure.
+
+```
+        start_ms of voiced audio              min_utterance_ms of voiced audio
+        within start_window_ms                since the trigger
+closed ─────────────────────────► candidate ─────────────────────────► open
+   ▲                                  │ hangover_ms of silence           │ hangover_ms of silence,
+   └──────────────────────────────────┴──────────────────────────────────┘ length, gap, close()
+```
+* A candidate is not yet an utterance: nobody hears of it, a click costs nothing. When it opens, its
+  audio starts `pre_roll_ms` before the first voiced frame of the trigger, so that the first word is
+  whole.
+* Near `max_utterance_s` the last `CUT_WINDOW_S` of audio are held back; where the speaker goes on
+  past the maximum the cut is made behind the quietest of these frames, and what follows it opens
+  the next utterance, which says what it continues.
+* Lost audio counts as silence. Shorter than the hangover it is a hole (`lost_ms`) in the utterance,
+  longer it ends it.
+"""
+
+from __future__ import annotations
+
+import collections
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from scribed.model import (
+    RATE,
+    SAMPLE_BYTES,
+    Block,
+    EndReason,
+    SegmentEvent,
+    UtteranceAudio,
+    UtteranceEnded,
+    UtteranceId,
+    UtteranceStarted,
+)
+
+CUT_WINDOW_S = 2.0
+"""How far before the maximum the quietest frame is looked for: a speaker pauses for breath about
+every other second, and nothing is held back before it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """The segmenter's settings: the keys of `[vad]`, and the length of a frame."""
+
+    frame_ms: int = 20
+    pre_roll_ms: int = 300
+    start_ms: int = 60
+    start_window_ms: int = 120
+    hangover_ms: int = 500
+    min_utterance_ms: int = 100
+    max_utterance_s: float = 28.0
+
+    def frames(self, duration_ms: float) -> int:
+        """How many whole frames cover `duration_ms`."""
+        return -int(-duration_ms // self.frame_ms)
+
+
+class _Frame:
+    """One frame on its way through the gate."""
+
+    __slots__ = ("at", "pcm", "voiced")
+
+    def __init__(self, pcm: bytes, at: float, voiced: bool) -> None:
+        self.pcm, self.at, self.voiced = pcm, at, voiced
+
+
+class Segmenter:
+    """Cuts the stream of one microphone into utterances.
+
+    `identify(at)` gives the identity of an utterance whose first sample was heard at `at`;
+    `quietest(frames)` the index of the one with the least power.
+    """
+
+    def __init__(
+        self,
+        gate: Gate,
+        *,
+        identify: Callable[[float, UtteranceId | None], UtteranceStarted],
+        quietest: Callable[[Sequence[bytes]], int],
+    ) -> None:
+        self._gate, self._identify, self._quietest = gate, identify, quietest
+        self._frame_s = gate.frame_ms / 1000
+        self._frame_bytes = RATE * gate.frame_ms // 1000 * SAMPLE_BYTES
+        self._hangover = gate.frames(gate.hangover_ms)
+        self._start = gate.frames(gate.start_ms)
+        self._minimum = max(gate.frames(gate.min_utterance_ms), self._start)
+        self._maximum = gate.frames(gate.max_utterance_s * 1000)
+        self._hold_after = max(1, self._maximum - gate.frames(CUT_WINDOW_S * 1000))
+        self._pre_roll = gate.frames(gate.pre_roll_ms)
+        window = gate.frames(gate.start_window_ms)
+        self._window: collections.deque[bool] = collections.deque(maxlen=window)
+        self._before: collections.deque[_Frame] = collections.deque(maxlen=self._pre_roll + window)
+        self._expected: int | None = None
+        self._candidate: list[_Frame] | None = None
+        self._id: UtteranceId | None = None
+        self._held: list[_Frame] = []
+        self._silence = 0  # unvoiced frames in a row
+        self._sent = self._sent_voiced = 0  # frames handed on, and up to the last voiced one
+        self._voiced_until = 0.0
+        self._lost = 0  # samples
+
+    @property
+    def is_open(self) -> bool:
+        """Whether an utterance is open."""
+        return self._id is not None
+
+    @property
+    def patience(self) -> int:
+        """How many more frames may be heard at once without a later decision: at least 1.
+
+        Any number while nobody speaks (the pre-roll covers it), few near an onset, and while
+        somebody speaks as many as are left of the hangover.
+        """
+        if self._id is not None:
+            return max(1, self._hangover - self._silence)
+        if self._candidate is not None or any(self._window):
+            return 1
+        return self._hangover
+
+    def feed(self, block: Block, voiced: Sequence[bool]) -> list[SegmentEvent]:
+        """Take the frames of `block`, with a decision for each; return what they caused.
+
+        Audio of one utterance is one `UtteranceAudio`, however many frames of it came.
+        """
+        events: list[SegmentEvent] = []
+        if self._expected is not None and block.position != self._expected:
+            self._gap(block.position - self._expected, events)
+        self._expected = block.position + len(block.pcm) // SAMPLE_BYTES
+        for n, is_voiced in enumerate(voiced):
+            start = n * self._frame_bytes
+            pcm = block.pcm[start : start + self._frame_bytes]
+            self._take(_Frame(pcm, block.at + n * self._frame_s, is_voiced), events)
+        return _merged(events)
+
+    def close(self, reason: EndReason) -> list[SegmentEvent]:
+        """End the open utterance, if any, for a reason outside the gate; forget the pre-roll."""
+        events: list[SegmentEvent] = []
+        if self._id is not None:
+            self._end(reason, events)
+        self._expected = None
+        self._clear()
+        return _merged(events)
+
+    def _take(self, frame: _Frame, events: list[SegmentEvent]) -> None:
+        if self._id is not None:
+            self._while_open(frame, events)
+        elif self._candidate is not None:
+            self._while_candidate(frame, events)
+        else:
+            self._before.append(frame)
+            self._window.append(frame.voiced)
+            if sum(self._window) >= self._start:
+                self._trigger(events)
+
+    def _trigger(self, events: list[SegmentEvent]) -> None:
+        frames = list(self._before)
+        window = frames[-len(self._window) :]
+        first = len(frames) - len(window) + next(i for i, f in enumerate(window) if f.voiced)
+        self._candidate = frames[max(0, first - self._pre_roll) :]
+        self._silence = 0
+        self._open_if_long_enough(events)
+
+    def _while_candidate(self, frame: _Frame, events: list[SegmentEvent]) -> None:
+        assert self._candidate is not None
+        self._candidate.append(frame)
+        self._silence = 0 if frame.voiced else self._silence + 1
+        if self._silence >= self._hangover:
+            frames = self._candidate
+            self._clear()
+            self._before.extend(frames)
+        else:
+            self._open_if_long_enough(events)
+
+    def _open_if_long_enough(self, events: list[SegmentEvent]) -> None:
+        assert self._candidate is not None
+        if sum(frame.voiced for frame in self._candidate) < self._minimum:
+            return
+        frames, silence, lost = self._candidate, self._silence, self._lost
+        self._clear()
+        self._open(frames, None, events)
+        self._silence, self._lost = silence, lost
+
+    def _open(
+        self, frames: list[_Frame], continues: UtteranceId | None, events: list[SegmentEvent]
+    ) -> None:
+        started = self._identify(frames[0].at, continues)
+        self._id, self._voiced_until = started.id, frames[0].at
+        events.append(started)
+        for frame in frames:
+            self._emit(frame, events)
+
+    def _while_open(self, frame: _Frame, events: list[SegmentEvent]) -> None:
+        self._silence = 0 if frame.voiced else self._silence + 1
+        if self._sent + len(self._held) >= self._hold_after:
+            self._held.append(frame)
+        else:
+            self._emit(frame, events)
+        if self._silence >= self._hangover:
+            self._end(EndReason.COMMIT, events)
+        elif self._sent + len(self._held) >= self._maximum:
+            self._cut(events)
+
+    def _cut(self, events: list[SegmentEvent]) -> None:
+        """End behind the quietest held frame but the last; go on with what follows it."""
+        at = self._quietest([frame.pcm for frame in self._held[:-1]]) + 1
+        self._held, rest = self._held[:at], self._held[at:]
+        previous, silence = self._id, self._silence
+        self._end(EndReason.LENGTH, events)
+        self._open(rest, previous, events)
+        self._silence = silence
+
+    def _emit(self, frame: _Frame, events: list[SegmentEvent]) -> None:
+        assert self._id is not None
+        events.append(UtteranceAudio(self._id, frame.pcm))
+        self._sent += 1
+        if frame.voiced:
+            self._voiced_until, self._sent_voiced = frame.at + self._frame_s, self._sent
+
+    def _end(self, reason: EndReason, events: list[SegmentEvent]) -> None:
+        assert self._id is not None
+        for frame in self._held:
+            self._emit(frame, events)
+        if reason is EndReason.LENGTH:
+            last = self._held[-1]
+            self._voiced_until, self._sent_voiced = last.at + self._frame_s, self._sent
+        events.append(
+            UtteranceEnded(
+                self._id,
+                at=self._voiced_until,
+                reason=reason,
+                audio_ms=self._sent_voiced * self._gate.frame_ms,
+                lost_ms=round(self._lost * 1000 / RATE),
+            )
+        )
+        self._clear()
+
+    def _gap(self, lost: int, events: list[SegmentEvent]) -> None:
+        """`lost` samples are missing before the next frame."""
+        silence = lost * 1000 / RATE / self._gate.frame_ms
+        heard = self._id is not None or self._candidate is not None
+        if heard and self._silence + silence < self._hangover:
+            self._lost += lost
+            self._silence += int(silence)
+        elif self._id is not None:
+            self._lost += lost
+            self._end(EndReason.GAP, events)
+        else:
+            self._clear()
+
+    def _clear(self) -> None:
+        """Back to closed, with nothing remembered."""
+        self._id = self._candidate = None
+        self._before.clear()
+        self._window.clear()
+        self._held = []
+        self._silence = self._sent = self._sent_voiced = self._lost = 0
+        self._voiced_until = 0.0
+
+
+def _merged(events: list[SegmentEvent]) -> list[SegmentEvent]:
+    """The same events, with neighbouring audio of one utterance as one."""
+    merged: list[SegmentEvent] = []
+    run: list[bytes] = []
+    for event in events:
+        if isinstance(event, UtteranceAudio):
+            run.append(event.pcm)
+            if len(run) == 1:
+                merged.append(event)
+            continue
+        if len(run) > 1:
+            merged[-1] = UtteranceAudio(merged[-1].id, b"".join(run))
+        run = []
+        merged.append(event)
+    if len(run) > 1:
+        merged[-1] = UtteranceAudio(merged[-1].id, b"".join(run))
+    return merged

@@ -1,0 +1,1 @@
+"""Where sound comes from: one file for each library that delivers it."""

@@ -1,0 +1,291 @@
+"""The gate decides what an utterance is: where it begins, where it ends, and what is lost."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Sequence
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scribed.capture.segmenter import Gate, Segmenter
+from scribed.model import (
+    RATE,
+    SAMPLE_BYTES,
+    Block,
+    EndReason,
+    SegmentEvent,
+    UtteranceAudio,
+    UtteranceEnded,
+    UtteranceId,
+    UtteranceStarted,
+)
+
+FRAME_MS = 20
+FRAME_SAMPLES = RATE * FRAME_MS // 1000
+GATE = Gate(
+    pre_roll_ms=100, start_ms=60, start_window_ms=120, hangover_ms=200, min_utterance_ms=100
+)
+
+
+def pcm(n: int) -> bytes:
+    """A frame that says which one it is."""
+    return n.to_bytes(4, "little") * (FRAME_SAMPLES * SAMPLE_BYTES // 4)
+
+
+def numbers(audio: bytes) -> list[int]:
+    """The frames that `audio` is made of."""
+    size = FRAME_SAMPLES * SAMPLE_BYTES
+    return [int.from_bytes(audio[i : i + 4], "little") for i in range(0, len(audio), size)]
+
+
+class Ear:
+    """A segmenter that is fed frame by frame, and what came out of it."""
+
+    def __init__(self, gate: Gate = GATE, *, quietest: int = 0, per_block: int = 1) -> None:
+        ids = itertools.count()
+        self.events: list[SegmentEvent] = []
+        self.heard = 0  # frames fed
+        self.lost = 0  # samples
+        self._per_block = per_block
+        self.segmenter = Segmenter(
+            gate,
+            identify=lambda at, continues: UtteranceStarted(
+                UtteranceId(f"u{(n := next(ids))}"), n, at, continues=continues
+            ),
+            quietest=lambda frames: min(quietest, len(frames) - 1),
+        )
+
+    def hear(self, voiced: Iterable[bool]) -> Ear:
+        todo = list(voiced)
+        while todo:
+            now, todo = todo[: self._per_block], todo[self._per_block :]
+            position = self.heard * FRAME_SAMPLES + self.lost
+            audio = b"".join(pcm(self.heard + n) for n in range(len(now)))
+            self.events += self.segmenter.feed(Block(audio, position, position / RATE), now)
+            self.heard += len(now)
+        return self
+
+    def lose(self, duration_ms: int) -> Ear:
+        self.lost += duration_ms * RATE // 1000
+        return self
+
+    def close(self, reason: EndReason = EndReason.SHUTDOWN) -> Ear:
+        self.events += self.segmenter.close(reason)
+        return self
+
+    @property
+    def started(self) -> list[UtteranceStarted]:
+        return [e for e in self.events if isinstance(e, UtteranceStarted)]
+
+    @property
+    def ended(self) -> list[UtteranceEnded]:
+        return [e for e in self.events if isinstance(e, UtteranceEnded)]
+
+    def frames_of(self, id: str) -> list[int]:
+        audio = [e.pcm for e in self.events if isinstance(e, UtteranceAudio) and e.id == id]
+        return numbers(b"".join(audio))
+
+
+def silence(duration_ms: int) -> list[bool]:
+    return [False] * (duration_ms // FRAME_MS)
+
+
+def speech(duration_ms: int) -> list[bool]:
+    return [True] * (duration_ms // FRAME_MS)
+
+
+def test_silence_is_no_utterance() -> None:
+    assert Ear().hear(silence(5000)).events == []
+
+
+def test_an_utterance_begins_a_pre_roll_before_its_first_voiced_frame() -> None:
+    ear = Ear().hear(silence(1000) + speech(400) + silence(400))
+
+    first_voiced, pre_roll = 50, 5
+    assert ear.frames_of("u0")[0] == first_voiced - pre_roll
+    assert ear.started[0].at == (first_voiced - pre_roll) * FRAME_MS / 1000
+
+
+def test_an_utterance_ends_with_its_last_voiced_frame_and_holds_the_hangover() -> None:
+    ear = Ear().hear(silence(1000) + speech(400) + silence(1000))
+
+    (ended,) = ear.ended
+    assert ended.reason is EndReason.COMMIT
+    assert round(ended.at, 3) == 1.4
+    assert ended.audio_ms == 500  # 100 ms of pre-roll and 400 ms of speech
+    assert ear.frames_of("u0") == list(range(45, 80))  # to the end of the 200 ms of hangover
+
+
+def test_a_click_shorter_than_the_minimum_is_no_utterance() -> None:
+    assert Ear().hear(silence(500) + speech(80) + silence(1000)).events == []
+
+
+def test_a_word_of_exactly_the_minimum_is_one() -> None:
+    assert len(Ear().hear(silence(500) + speech(100) + silence(1000)).ended) == 1
+
+
+def test_scattered_voiced_frames_open_nothing_until_enough_of_them_are_in_the_window() -> None:
+    assert Ear().hear(([True] + [False] * 3) * 30).events == []
+    assert len(Ear().hear([True, False] * 30).started) == 1
+
+
+def test_a_pause_shorter_than_the_hangover_does_not_end_an_utterance() -> None:
+    ear = Ear().hear(silence(200) + speech(300) + silence(180) + speech(300) + silence(300))
+
+    assert len(ear.started) == 1
+    assert ear.ended[0].audio_ms == 100 + 300 + 180 + 300
+
+
+def test_two_utterances_do_not_share_audio() -> None:
+    ear = Ear().hear(silence(200) + speech(300) + silence(220) + speech(300) + silence(300))
+
+    assert len(ear.ended) == 2
+    assert not set(ear.frames_of("u0")) & set(ear.frames_of("u1"))
+
+
+def test_a_lost_piece_shorter_than_the_hangover_is_a_hole_in_the_utterance() -> None:
+    ear = Ear().hear(silence(200) + speech(300)).lose(100).hear(speech(300) + silence(300))
+
+    (ended,) = ear.ended
+    assert ended.lost_ms == 100
+    assert ended.audio_ms == 700
+    assert round((ended.at - ear.started[0].at) * 1000) == ended.audio_ms + ended.lost_ms
+
+
+def test_a_longer_gap_ends_the_utterance() -> None:
+    ear = Ear().hear(silence(200) + speech(300)).lose(250).hear(silence(300))
+
+    (ended,) = ear.ended
+    assert (ended.reason, ended.lost_ms) == (EndReason.GAP, 250)
+    assert round(ended.at, 3) == 0.5
+
+
+def test_a_gap_in_silence_empties_the_pre_roll() -> None:
+    ear = Ear().hear(silence(200)).lose(1000).hear(silence(20) + speech(400) + silence(300))
+
+    assert ear.frames_of("u0")[0] == 10  # nothing from before the gap is glued to the word
+
+
+def test_a_speaker_who_does_not_stop_is_cut_behind_the_quietest_frame_and_goes_on() -> None:
+    gate = Gate(max_utterance_s=5.0, pre_roll_ms=0, start_ms=20, min_utterance_ms=20)
+    ear = Ear(gate, quietest=70).hear(speech(8000) + silence(1000))
+
+    first, second = ear.ended
+    assert first.reason is EndReason.LENGTH
+    assert ear.frames_of("u0") == list(range(150 + 70 + 1))  # held from 3 s on, cut there
+    assert ear.frames_of("u1")[0] == 150 + 70 + 1  # not a sample is lost or doubled
+    assert ear.started[1].continues == "u0"
+    assert first.at == ear.started[1].at
+    assert second.reason is EndReason.COMMIT
+
+
+def test_no_utterance_is_longer_than_the_maximum() -> None:
+    gate = Gate(max_utterance_s=5.0)
+    ear = Ear(gate, quietest=10_000).hear(speech(60_000)).close()
+
+    longest = max(len(ear.frames_of(u.id)) for u in ear.started)
+    assert longest * FRAME_MS <= 5000
+    assert sum(len(ear.frames_of(u.id)) for u in ear.started) == ear.heard
+
+
+def test_speech_that_ends_near_the_maximum_is_not_cut() -> None:
+    ear = Ear(Gate(max_utterance_s=5.0)).hear(speech(4000) + silence(1000))
+
+    (ended,) = ear.ended
+    assert ended.reason is EndReason.COMMIT
+
+
+def test_closing_ends_the_open_utterance_with_the_reason() -> None:
+    ear = Ear().hear(silence(200) + speech(300)).close(EndReason.DEVICE_LOST)
+
+    assert [e.reason for e in ear.ended] == [EndReason.DEVICE_LOST]
+
+
+def test_closing_with_nothing_open_says_nothing() -> None:
+    assert Ear().hear(silence(200) + speech(60)).close().events == []
+
+
+def test_the_decisions_do_not_depend_on_how_many_frames_come_at_once() -> None:
+    pattern = silence(300) + speech(500) + silence(150) + speech(80) + silence(700) + speech(300)
+
+    one_by_one = Ear().hear(pattern).close()
+    in_fives = Ear(per_block=5).hear(pattern).close()
+
+    assert in_fives.started == one_by_one.started
+    assert in_fives.ended == one_by_one.ended
+    assert all(in_fives.frames_of(u.id) == one_by_one.frames_of(u.id) for u in in_fives.started)
+
+
+def test_patience_is_short_near_an_onset_and_as_long_as_the_hangover_that_is_left() -> None:
+    hangover = 200 // FRAME_MS
+    ear = Ear().hear(silence(300))
+    assert ear.segmenter.patience == hangover
+    assert ear.hear(speech(20)).segmenter.patience == 1
+    assert ear.hear(speech(200)).segmenter.patience == hangover
+    assert ear.hear(silence(60)).segmenter.patience == hangover - 3
+    assert ear.hear(silence(400)).segmenter.patience == hangover
+
+
+Step = tuple[str, int]
+steps = st.lists(
+    st.one_of(
+        st.tuples(st.sampled_from(["speech", "silence"]), st.integers(1, 60)),
+        st.tuples(st.just("lose"), st.integers(1, 600)),
+        st.tuples(st.just("close"), st.just(0)),
+    ),
+    max_size=30,
+)
+
+
+def play(script: Sequence[Step], per_block: int) -> Ear:
+    gate = Gate(pre_roll_ms=100, hangover_ms=200, max_utterance_s=3.0)
+    ear = Ear(gate, quietest=40, per_block=per_block)
+    for word, amount in script:
+        if word == "lose":
+            ear.lose(amount)
+        elif word == "close":
+            ear.close()
+        else:
+            ear.hear([word == "speech"] * amount)
+    return ear.close()
+
+
+@given(steps, st.integers(1, 50))
+def test_whatever_is_heard_every_utterance_starts_has_audio_and_ends_once(
+    script: list[Step], per_block: int
+) -> None:
+    open_id = None
+    seen: set[str] = set()
+    for event in play(script, per_block).events:
+        if isinstance(event, UtteranceStarted):
+            assert open_id is None
+            assert event.id not in seen
+            open_id = event.id
+            seen.add(event.id)
+        else:
+            assert event.id == open_id
+        if isinstance(event, UtteranceEnded):
+            open_id = None
+    assert open_id is None
+
+
+@given(steps, st.integers(1, 50))
+def test_whatever_is_heard_no_frame_is_sent_twice_or_out_of_order(
+    script: list[Step], per_block: int
+) -> None:
+    ear = play(script, per_block)
+    sent = [n for u in ear.started for n in ear.frames_of(u.id)]
+    assert sent == sorted(set(sent))
+
+
+@given(steps)
+def test_whatever_is_heard_an_utterance_lasts_as_long_as_its_audio_and_what_it_lost(
+    script: list[Step],
+) -> None:
+    ear = play(script, 5)
+    for started, ended in zip(ear.started, ear.ended, strict=True):
+        heard_ms = round((ended.at - started.at) * 1000)
+        # What was lost behind the last voiced frame is lost, and no part of the time.
+        assert ended.audio_ms - 1 <= heard_ms <= ended.audio_ms + ended.lost_ms + 1
+        assert ended.audio_ms <= len(ear.frames_of(started.id)) * FRAME_MS <= 3000

@@ -1,0 +1,1 @@
+"""Real peers and devices that misbehave on request."""
