@@ -1,0 +1,334 @@
+"""The WebSocket: the only module that imports websocket-client.
+
+A connection is made within one deadline (name, TCP, TLS and upgrade together), follows no redirect
+(the library would send the key along), refuses a message over `MAX_MESSAGE` before reading it,
+never blocks in `receive()`, and frees its socket also where the peer closed first (the library
+would leak it).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import re
+import select
+import socket
+import ssl
+import struct
+import termios
+import time
+from dataclasses import dataclass
+from http.cookies import CookieError
+from typing import Any
+from urllib.parse import urlsplit
+
+import websocket
+from websocket import ABNF
+
+from scribed.errors import Refused, ScribedError, TransportError
+from scribed.interfaces import Request
+
+MAX_MESSAGE = 1 << 20
+"""Bytes of the longest message that is read: a transcript with words and characters of 28 s of fast
+speech is under 200 kB."""
+MAX_CONTROL = 125
+"""Bytes of the longest control frame (RFC 6455, 5.5)."""
+MAX_FRAMES = 64
+"""Frames that are read at once: a peer that never pauses must not keep us from all else."""
+MAX_HANDSHAKE = 1 << 16
+"""Bytes of the longest answer to the upgrade request, with the body of a refusal."""
+SEND_TIMEOUT_S = 10.0
+SEND_BUFFER = 64 * 1024
+"""Bytes of the socket's send buffer, 1.5 s of speech: what waits in there cannot be withdrawn."""
+USER_TIMEOUT_S = 15.0
+"""How long sent data may stay unacknowledged before the kernel gives the connection up."""
+MAX_RETRY_AFTER_S = 300.0
+
+_NO_UPGRADE = (LookupError, ValueError, CookieError)
+"""What the library's parser comes to on an answer that is no HTTP."""
+_HANDSHAKE_ERRORS = (websocket.WebSocketException, OSError, *_NO_UPGRADE)
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """The connection is over; `code` is None where no close frame came."""
+
+    code: int | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pong:
+    """The peer answered a ping."""
+
+
+Received = str | bytes | Close | Pong
+
+
+def tls_context(ca_file: str) -> ssl.SSLContext:
+    """TLS with verification: by the system's authorities, or only by `ca_file`.
+
+    Raises `ScribedError` where the file cannot be used.
+    """
+    try:
+        context = ssl.create_default_context(cafile=ca_file or None)
+    except OSError as exc:
+        raise ScribedError(
+            f"provider.ca_file: {ca_file} cannot be used ({_words(exc)}); "
+            "name a PEM file with the authority's certificate"
+        ) from exc
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
+
+
+class Connection:
+    """A connected WebSocket; used and closed by one thread."""
+
+    def __init__(self, request: Request, *, timeout_s: float, tls: ssl.SSLContext) -> None:
+        deadline = time.monotonic() + timeout_s
+        host = urlsplit(request.url).hostname or ""
+        try:
+            sock = _connect(request.url, deadline, tls)
+        except ssl.SSLCertVerificationError as exc:
+            raise TransportError(
+                f"{host}: the certificate is not trusted ({exc.verify_message}); "
+                "check the machine's clock, the host name and provider.ca_file"
+            ) from exc
+        except ssl.SSLError as exc:
+            raise TransportError(
+                f"{host}: {_words(exc)}; check provider.url, the server must have TLS 1.2 or newer"
+            ) from exc
+        except (OSError, ValueError) as exc:  # ValueError: what cannot be a host's name
+            raise TransportError(f"{host}: {_words(exc)}") from exc
+        self._ws = websocket.WebSocket(skip_utf8_validation=True, enable_multithread=False)
+        self._ws.frame_buffer = _LimitedFrames(self._ws._recv, skip_utf8_validation=True)  # noqa: SLF001
+        guard = _HandshakeSocket(sock, deadline)
+        try:
+            self._ws.connect(
+                request.url,
+                socket=guard,
+                header=request.headers,
+                redirect_limit=0,
+                suppress_origin=True,
+            )
+        except _HANDSHAKE_ERRORS as exc:
+            sock.close()
+            raise _failure(host, guard.status, exc) from exc
+        self._ws.sock = self._sock = sock
+        self._message = bytearray()  # as far as its fragments are here
+        self._text = True
+        self._ping: bytes | None = None  # that has no answer yet
+
+    def fileno(self) -> int:
+        """The descriptor to wait on, for reading and for writing."""
+        return self._sock.fileno()
+
+    def pending(self) -> bool:
+        """Whether TLS has decrypted bytes that select() does not see."""
+        return isinstance(self._sock, ssl.SSLSocket) and self._sock.pending() > 0
+
+    def writable(self) -> bool:
+        """Whether a message can be sent now without waiting for the peer."""
+        return bool(select.select((), (self._sock,), (), 0)[1])
+
+    def unsent(self) -> int:
+        """Bytes that the peer's TCP has not acknowledged (SIOCOUTQ)."""
+        answer = fcntl.ioctl(self._sock.fileno(), termios.TIOCOUTQ, b"\0\0\0\0")
+        return int(struct.unpack("i", answer)[0])
+
+    def send(self, message: str) -> None:
+        """Send one text message. Raises `TransportError`; the connection is then lost."""
+        self._answer_ping()
+        self._send(message, ABNF.OPCODE_TEXT)
+
+    def ping(self) -> None:
+        """Ask the peer for a `Pong`. Raises `TransportError`."""
+        self._send(b"", ABNF.OPCODE_PING)
+
+    def receive(self) -> list[Received]:
+        """What is here now, as far as it is no flood; after a `Close` only `close()` may follow."""
+        received: list[Received] = []
+        size = 0
+        for _ in range(MAX_FRAMES):
+            try:
+                self._sock.settimeout(0)
+                frame = self._ws.recv_frame()
+            except (BlockingIOError, ssl.SSLWantReadError):
+                break
+            except (websocket.WebSocketException, OSError) as exc:
+                return [*received, Close(None, _words(exc))]
+            received += self._take(frame)
+            if received and isinstance(received[-1], Close):
+                return received
+            size += len(frame.data)
+            if size >= MAX_MESSAGE:
+                break
+        try:
+            self._answer_ping()
+        except TransportError as exc:
+            received.append(Close(None, str(exc)))
+        return received
+
+    def close(self) -> None:
+        """Say goodbye if the socket takes it at once, and free it; never waits."""
+        with contextlib.suppress(websocket.WebSocketException, OSError):
+            self._sock.settimeout(0)  # the library has closed it where the peer was lost
+            self._ws.send_close()
+        with contextlib.suppress(OSError):
+            self._sock.shutdown(socket.SHUT_RDWR)
+        self._ws.shutdown()
+        self._sock.close()
+
+    def _send(self, payload: str | bytes, opcode: int) -> None:
+        try:
+            self._sock.settimeout(SEND_TIMEOUT_S)
+            self._ws.send(payload, opcode)
+        except (websocket.WebSocketException, OSError) as exc:
+            raise TransportError(_words(exc)) from exc
+
+    def _answer_ping(self) -> None:
+        """Answer the last ping, and with it those before, where that needs no waiting."""
+        if self._ping is not None and self.writable():
+            payload, self._ping = self._ping, None
+            self._send(payload, ABNF.OPCODE_PONG)
+
+    def _take(self, frame: Any) -> list[Received]:
+        if frame.opcode == ABNF.OPCODE_CLOSE:
+            code = struct.unpack("!H", frame.data[:2])[0] if len(frame.data) >= 2 else None
+            return [Close(code, frame.data[2:].decode(errors="replace"))]
+        if frame.opcode == ABNF.OPCODE_PING:
+            self._ping = frame.data
+            return []
+        if frame.opcode == ABNF.OPCODE_PONG:
+            return [Pong()]
+        if frame.opcode != ABNF.OPCODE_CONT:
+            self._message.clear()
+            self._text = frame.opcode == ABNF.OPCODE_TEXT
+        self._message += frame.data
+        if len(self._message) > MAX_MESSAGE:
+            return [Close(None, f"a message over {MAX_MESSAGE} bytes")]
+        if not frame.fin:
+            return []
+        whole, self._message = bytes(self._message), bytearray()
+        return [whole.decode(errors="replace") if self._text else whole]
+
+
+class _LimitedFrames(websocket.frame_buffer):
+    """Refuses a frame by its declared length, before its payload is read."""
+
+    def recv_length(self) -> None:
+        super().recv_length()
+        length, opcode = self.length or 0, (self.header or (0,) * 5)[4]
+        if length > (MAX_CONTROL if opcode >= ABNF.OPCODE_CLOSE else MAX_MESSAGE):
+            raise websocket.WebSocketPayloadException(f"a message of {length} bytes")
+
+
+class _HandshakeSocket:
+    """What the library sees of the socket during the upgrade: bounded in bytes and in time."""
+
+    def __init__(self, sock: socket.socket, deadline: float) -> None:
+        self._sock, self._deadline, self._left = sock, deadline, MAX_HANDSHAKE
+        self._first = b""
+
+    @property
+    def status(self) -> int:
+        """The HTTP status of the answer; 0: none came."""
+        line = re.match(rb"HTTP/\S+ (\d{3})\s", self._first)
+        return int(line[1]) if line else 0
+
+    def recv(self, size: int) -> bytes:
+        self._arm()
+        received = self._sock.recv(min(size, self._left))
+        self._left -= len(received)
+        if len(self._first) < 16:
+            self._first += received
+        return received
+
+    def send(self, payload: bytes) -> int:
+        self._arm()
+        return self._sock.send(payload)
+
+    def gettimeout(self) -> float | None:
+        return self._sock.gettimeout()
+
+    def fileno(self) -> int:
+        return self._sock.fileno()
+
+    def close(self) -> None:
+        self._sock.close()
+
+    def _arm(self) -> None:
+        if self._left <= 0:
+            raise OSError(f"an answer to the upgrade over {MAX_HANDSHAKE} bytes")
+        self._sock.settimeout(_remaining(self._deadline))
+
+
+def _connect(url: str, deadline: float, tls: ssl.SSLContext) -> socket.socket:
+    """A TCP connection to the first address that takes it, with TLS for wss://."""
+    parts = urlsplit(url)
+    host, secure = parts.hostname or "", parts.scheme == "wss"
+    addresses = socket.getaddrinfo(
+        host, parts.port or (443 if secure else 80), type=socket.SOCK_STREAM
+    )
+    last: OSError = OSError("no address")
+    for family, kind, protocol, _, address in addresses:
+        sock = socket.socket(family, kind, protocol)
+        try:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(USER_TIMEOUT_S * 1000))
+            sock.settimeout(_remaining(deadline))
+            sock.connect(address)
+            if not secure:
+                return sock
+            sock.settimeout(_remaining(deadline))
+            return tls.wrap_socket(sock, server_hostname=host)
+        except (ssl.SSLCertVerificationError, ValueError):
+            sock.close()
+            raise
+        except OSError as exc:
+            sock.close()
+            last = exc
+    raise last
+
+
+def _remaining(deadline: float) -> float:
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise TimeoutError("timed out")
+    return left
+
+
+def _failure(host: str, status: int, exc: Exception) -> TransportError:
+    """What an upgrade came to that ended in `exc`, after an answer with HTTP `status` or 0."""
+    if status in (301, 302, 303, 307, 308):
+        words = f"HTTP {status}: a redirect is not followed; correct provider.url"
+    elif isinstance(exc, websocket.WebSocketBadStatusException) and status:
+        return _refused(exc)
+    elif status >= 400:
+        return Refused(status, "")  # its headers are no headers, or its body did not come whole
+    elif isinstance(exc, (*_NO_UPGRADE, websocket.WebSocketBadStatusException)):
+        words = "what answers there is no WebSocket server; correct provider.url"
+    else:
+        words = _words(exc)
+    return TransportError(f"{host}: {words}")
+
+
+def _refused(exc: websocket.WebSocketBadStatusException) -> Refused:
+    body = (exc.resp_body or b"").decode(errors="replace")
+    after = (exc.resp_headers or {}).get("retry-after", "")
+    retry_after_s = min(float(after), MAX_RETRY_AFTER_S) if after.isdecimal() else None
+    return Refused(exc.status_code, body, retry_after_s)
+
+
+def _words(exc: BaseException) -> str:
+    """What happened, in one short line without numbers of errors."""
+    if isinstance(exc, (socket.gaierror, UnicodeError)):
+        return "the name cannot be resolved"
+    if isinstance(exc, (TimeoutError, websocket.WebSocketTimeoutException)):
+        return "timed out"
+    if isinstance(exc, ssl.SSLError):
+        return "TLS: " + (exc.reason or str(exc)).replace("_", " ").lower()
+    if isinstance(exc, OSError) and exc.strerror:
+        return exc.strerror.lower()
+    return str(exc).splitlines()[0] if str(exc) else type(exc).__name__

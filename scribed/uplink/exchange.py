@@ -1,0 +1,133 @@
+"""One connection and its session: what is said to the service, and what it says.
+
+It moves bytes between the session (pure) and the connection (the socket), never blocks but in
+`wait()`, and turns a lost or silent peer into the session's own kind of failure.
+"""
+
+from __future__ import annotations
+
+import collections
+import select
+from typing import Any
+
+from scribed import clock
+from scribed.errors import Remedy, TransportError
+from scribed.interfaces import Failed, Session, SessionEvent
+from scribed.model import seconds
+from scribed.uplink.backlog import Audio, Backlog, Begin
+from scribed.uplink.connection import Close, Connection, Pong
+from scribed.uplink.liveness import Liveness
+from scribed.worker import Mailbox
+
+STEPS_PER_TURN = 8
+"""How much is handed to the socket before the mailbox and the peer have their turn."""
+CHECK_S = 5.0
+"""How often at least the peer's signs of life are judged."""
+UNSENT_CHECK_S = 0.1
+"""How soon to look again whether a commit has left the machine."""
+
+
+class Exchange:
+    """Used by the uplink's thread only; it owns `connection` until `close()`."""
+
+    def __init__(self, connection: Connection, session: Session, inbox: Mailbox[Any]) -> None:
+        self.session = session
+        self.ready = False  #: the caller sets it when the session said so
+        self.audio_s = 0.0  #: sent, and not yet counted by the caller
+        self._connection = connection
+        self._liveness = Liveness(clock.now())
+        self._outgoing: collections.deque[str] = collections.deque()
+        self._departing = False
+        self._readable = True
+        self._check_at = 0.0
+        self._poller = select.poll()
+        self._poller.register(inbox, select.POLLIN)
+        self._poller.register(connection.fileno(), select.POLLIN)
+        self._socket = connection.fileno()
+        self._wanted = select.POLLIN
+        session.handle_timer(clock.now())
+
+    def turn(self, backlog: Backlog) -> list[SessionEvent]:
+        """Send what can be sent, take what is here; return what it meant."""
+        if self._readable and self._receive():
+            return self.session.events()
+        try:
+            self.session.handle_timer(clock.now())
+            self._send(backlog)
+            if clock.now() >= self._check_at:
+                self._check_peer(busy=len(backlog) > 0)
+        except TransportError as exc:
+            self._receive()  # the reason may have come before the end
+            return [*self.session.events(), Failed(Remedy.BACK_OFF, str(exc))]
+        return self.session.events()
+
+    def wait(self, until: float, backlog: Backlog) -> None:
+        """Sleep until there is something to do, at most to `until`."""
+        now = clock.now()
+        times = [until, self._check_at]
+        if (timer := self.session.timer()) is not None:
+            times.append(timer)
+        if self._departing:
+            times.append(now + UNSENT_CHECK_S)
+        timeout = max(0.0, min(times) - now)
+        if self._connection.pending():
+            timeout = 0.0
+        wanted = select.POLLIN
+        if self._outgoing or (self.ready and backlog.has_next()):
+            wanted |= select.POLLOUT
+        if wanted != self._wanted:
+            self._wanted = wanted
+            self._poller.modify(self._socket, wanted)
+        ready = self._poller.poll(timeout * 1000)
+        self._readable = self._connection.pending() or any(
+            fd == self._socket and events != select.POLLOUT for fd, events in ready
+        )
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def _send(self, backlog: Backlog) -> None:
+        self._flush()
+        for _ in range(STEPS_PER_TURN):
+            if self._outgoing or not self.ready or (step := backlog.next()) is None:
+                break
+            now = clock.now()
+            if isinstance(step, Begin):
+                self.session.start(step.entry.started.id, now)
+            elif isinstance(step, Audio):
+                self.session.audio(step.pcm, now)
+                self.audio_s += seconds(len(step.pcm))
+            else:
+                self.session.end(now)
+                self._departing = True
+            self._flush()
+        if self._departing and not self._outgoing and self._connection.unsent() == 0:
+            self._departing = False
+            backlog.departed(clock.now())
+            self.session.departed(clock.now())
+
+    def _flush(self) -> None:
+        self._outgoing.extend(self.session.messages_to_send())
+        while self._outgoing and self._connection.writable():
+            self._connection.send(self._outgoing.popleft())
+
+    def _receive(self) -> bool:
+        """Hand on what is here; return whether the connection is over."""
+        for received in self._connection.receive():
+            now = clock.now()
+            self._liveness.received(now)
+            if isinstance(received, Close):
+                self.session.receive_close(received.code, received.reason)
+                return True
+            if not isinstance(received, Pong):
+                self.session.receive(received, now)
+        return False
+
+    def _check_peer(self, *, busy: bool) -> None:
+        now = clock.now()
+        self._liveness.unacknowledged(self._connection.unsent(), now)
+        if self._liveness.is_dead(now):
+            raise TransportError("the peer gives no sign of life")
+        if self._liveness.wants_ping(now, busy=busy) and self._connection.writable():
+            self._connection.ping()
+        self._check_at = min(self._liveness.next_check(now, busy=busy), now + CHECK_S)

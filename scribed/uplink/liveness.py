@@ -1,0 +1,48 @@
+"""Is the peer still there? Judged by progress: a slow link is not taken for a dead one. Pure."""
+
+from __future__ import annotations
+
+PROGRESS_TIMEOUT_S = 10.0
+"""How long something may be owed to us without any sign of the peer: Wi-Fi power save holds packets
+back for up to 2 s, a roam takes a few."""
+PING_BUSY_S, PING_IDLE_S = 5.0, 20.0
+"""How often to ask, while somebody waits for an answer and while nobody does."""
+
+
+class Liveness:
+    """Watches one connection. Signs of life: a received frame, our bytes acknowledged by TCP."""
+
+    def __init__(self, now: float) -> None:
+        self._progress_at = self._pinged_at = now
+        self._ping_open = False
+        self._unacknowledged = 0
+
+    def received(self, now: float) -> None:
+        """Something came from the peer."""
+        self._progress_at, self._ping_open = now, False
+
+    def unacknowledged(self, amount: int, now: float) -> None:
+        """So many bytes have left, or wait to, and are not acknowledged."""
+        if amount < self._unacknowledged or (self._unacknowledged == 0 and not self._ping_open):
+            self._progress_at = now
+        self._unacknowledged = amount
+
+    def wants_ping(self, now: float, *, busy: bool) -> bool:
+        """Whether it is time for a ping; the caller sends it."""
+        if self._ping_open or now - self._pinged_at < (PING_BUSY_S if busy else PING_IDLE_S):
+            return False
+        if self._unacknowledged == 0:
+            self._progress_at = now
+        self._pinged_at, self._ping_open = now, True
+        return True
+
+    def is_dead(self, now: float) -> bool:
+        """Whether something was owed for too long without any progress."""
+        owed = self._ping_open or self._unacknowledged > 0
+        return owed and now - self._progress_at > PROGRESS_TIMEOUT_S
+
+    def next_check(self, now: float, *, busy: bool) -> float:
+        """When to come back."""
+        if self._ping_open or self._unacknowledged:
+            return now + 1.0
+        return self._pinged_at + (PING_BUSY_S if busy else PING_IDLE_S)

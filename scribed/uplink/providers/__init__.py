@@ -1,0 +1,1 @@
+"""Protocols of the speech services, sans I/O: one file for each."""
