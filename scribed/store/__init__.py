@@ -1,0 +1,1 @@
+"""What must survive a restart, and the thread that owns it."""

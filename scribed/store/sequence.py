@@ -1,0 +1,106 @@
+"""The state directory's lock, and the numbers of utterances: one small file.
+
+`seq` must rise across restarts and crashes and never be used twice, while the capture thread may
+not wait for a disk. So numbers are reserved in blocks of `BLOCK`: the file holds the first number
+that was not reserved, and whether the last owner stopped properly. After a crash numbering goes on
+behind the reserved block, and the numbers between are skipped.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import re
+import time
+from pathlib import Path
+
+from scribed.errors import ScribedError, StateInUse
+
+BLOCK = 64
+"""Numbers reserved at once: one flash write in 64 utterances."""
+ABOVE_ALL = 1_790_000_000
+"""Seconds of the Unix epoch in 2026: no robot has counted so many utterances. After damage
+numbering goes on at the time of day, and here where the clock was not set."""
+_RECORD = re.compile(r"(\d{1,15}) (\d{1,15}) (clean|dirty)\n")
+
+
+class Sequence:
+    """Owns `lock` and `seq` in `directory`; for one process, and one thread of it.
+
+    Raises `StateInUse` where another process has the directory, `ScribedError` where it cannot be
+    used.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._file = directory / "seq"
+        self._damaged = directory / "seq.damaged"
+        try:
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._lock = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as exc:
+            raise ScribedError(
+                f"the state directory {directory} cannot be used: {exc.strerror}; "
+                "make it writable for this user, or set STATE_DIRECTORY"
+            ) from exc
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as exc:
+            os.close(self._lock)
+            raise StateInUse(
+                f"the state directory {directory} is in use by another scribed; "
+                "stop that one, or give each its own configuration file and STATE_DIRECTORY"
+            ) from exc
+        self.next, self.skipped = self._read()
+        """The first number that may be used; how many were skipped: the last end was a crash."""
+
+    def reserve(self, next_seq: int) -> int:
+        """Make numbers from `next_seq` on safe to use, durably; return the end of the block.
+
+        Raises `OSError` where the disk does not take it.
+        """
+        end = next_seq + BLOCK
+        self._write(f"{end} {next_seq} dirty\n")
+        return end
+
+    def release(self, next_seq: int) -> None:
+        """A clean end: numbering goes on at `next_seq`. Raises `OSError`."""
+        self._write(f"{next_seq} {next_seq} clean\n")
+
+    def close(self) -> None:
+        """Give the directory free."""
+        os.close(self._lock)
+
+    def _read(self) -> tuple[int, int]:
+        text = ""
+        try:
+            text = self._file.read_text("ascii")
+        except FileNotFoundError:
+            if not self._damaged.exists():
+                return 1, 0
+        except (OSError, UnicodeDecodeError):
+            pass  # as damaged as one that says nonsense
+        if record := _RECORD.fullmatch(text):
+            end, used = int(record[1]), int(record[2])
+            return end, (0 if record[3] == "clean" else max(0, end - used))
+        # Damaged: go on above anything that counting utterances can have reached, so that no
+        # consumer takes new speech for old.
+        with contextlib.suppress(OSError):  # it is not there any more, or cannot be moved
+            self._file.replace(self._damaged)
+        return max(int(time.time()), ABOVE_ALL), 0
+
+    def _write(self, text: str) -> None:
+        """Replace the file so that a power cut leaves the old or the new one."""
+        temporary = self._file.with_suffix(".new")
+        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        try:
+            os.write(fd, text.encode("ascii"))
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+        temporary.replace(self._file)
+        directory = os.open(self._file.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
