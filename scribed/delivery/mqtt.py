@@ -1,0 +1,315 @@
+"""The wire: one MQTT connection by paho, driven by whoever owns the selector.
+
+The only module that imports paho, which does nothing here by itself: no thread, no reconnect, no
+queue (never more than a window's worth is handed to it), no memory: each connection has a new
+client, which is thrown away with it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from paho.mqtt import MQTTException
+from paho.mqtt.client import MQTT_ERR_SUCCESS, Client, ConnectFlags, DisconnectFlags
+from paho.mqtt.enums import CallbackAPIVersion, LogLevel, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+
+from scribed.config import Mqtt
+from scribed.delivery import reasons, tls
+from scribed.delivery.attempts import Loss, Version
+from scribed.delivery.topics import OFFLINE, RULES, Message
+from scribed.errors import BrokerError
+from scribed.model import Identity
+
+CONNECT_S = 5.0
+"""How long each of TCP's connect, TLS's handshake and the broker's CONNACK may take."""
+LOOKUP_S = 60.0
+"""What getaddrinfo may take: it has no timeout of its own."""
+OVERHEAD_BYTES = 96
+"""Header, topic below the base, packet identifier and properties of a PUBLISH, generously."""
+
+
+LAST_WORDS_BYTES = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """The broker accepted the connection."""
+
+    window: int  #: unacknowledged messages that it takes
+    max_payload: int | None  #: bytes that it takes in one message
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledged:
+    """The broker answered a message of QoS 1; `refusal` says why it does not take it."""
+
+    mid: int
+    refusal: str | None
+
+
+WireEvent = Connected | Acknowledged
+
+
+class Wire:
+    """One connection. Not reusable; used by one thread only.
+
+    The constructor blocks while it looks up, connects and shakes hands (`busy_s()`), and raises
+    `BrokerError`. After that nothing blocks and nothing raises: `error` says that it is over and
+    why, `loss` how.
+    """
+
+    def __init__(
+        self,
+        mqtt: Mqtt,
+        identity: Identity,
+        password: str | None,
+        *,
+        version: Version,
+        give_up_s: float,
+        timeout_s: float = CONNECT_S,
+    ) -> None:
+        """`give_up_s`: data that TCP could not deliver for so long ends the connection."""
+        self.error: BrokerError | None = None
+        self.loss = Loss.SILENT
+        self.closed = False  #: also by our own goodbye, which is no error
+        self._mqtt, self._identity = mqtt, identity
+        self._five, self._give_up_s = version == "5", give_up_s
+        self._retain_available, self._leaving = True, False
+        self._events: list[WireEvent] = []
+        self._said = ""
+        self._client = self._new_client(password)
+        self._client.connect_timeout = timeout_s
+        try:
+            self._connect()
+        except (OSError, ValueError) as exc:
+            raise reasons.unreachable(exc, mqtt, timeout_s) from exc
+        if self.error is not None:
+            raise self.error
+        self._fd: int = self._socket().fileno()
+
+    @staticmethod
+    def busy_s() -> float:
+        """How long the constructor may block: TCP and TLS with each of two addresses."""
+        return LOOKUP_S + 4 * CONNECT_S
+
+    def fileno(self) -> int:
+        return self._fd
+
+    @property
+    def want_write(self) -> bool:
+        """Whether something was published that the socket has not taken yet."""
+        return self.error is None and self._client.want_write()
+
+    def service(self) -> list[WireEvent]:
+        """Read, write and keep alive, without blocking; return what happened meanwhile."""
+        with self._contained():
+            self._client.loop_read()
+            while tls.holds_plaintext(self._socket()):
+                self._client.loop_read()
+            if self._client.want_write():
+                self._client.loop_write()
+            self._client.loop_misc()
+        events, self._events = self._events, []
+        return events
+
+    def publish(self, message: Message) -> int:
+        """Write `message`; return the packet identifier that its `Acknowledged` will carry."""
+        rule, properties = message.rule, None
+        if self._five and message.payload:
+            properties = _properties(
+                PacketTypes.PUBLISH,
+                PayloadFormatIndicator=1,  # UTF-8
+                ContentType=rule.content_type,
+                MessageExpiryInterval=message.expiry_s,
+            )
+        info = self._client.publish(
+            f"{self._identity.base}/{message.topic}",
+            message.payload,
+            qos=rule.qos,
+            retain=rule.retain and self._retain_available,
+            properties=properties,
+        )
+        if info.rc != MQTT_ERR_SUCCESS:
+            self.fail(self._lost(self._said))
+        return info.mid
+
+    def disconnect(self) -> None:
+        """Say goodbye, so that the will is not published; `closed` once it has left."""
+        if self._leaving:
+            return
+        self._leaving = True
+        # There is nothing to come back to: let the broker forget the session at once.
+        properties = _properties(PacketTypes.DISCONNECT, SessionExpiryInterval=0)
+        self._client.disconnect(properties=properties if self._five else None)
+
+    def close(self) -> None:
+        """Free the socket, without goodbye. May be called twice."""
+        client = self._client
+        client.on_connect = client.on_disconnect = client.on_publish = None
+        client.on_log = client.on_socket_open = client.on_socket_close = None
+        connection = self._socket()
+        if connection is not None:
+            connection.close()
+        self.closed = True
+
+    # Setting up
+
+    def _new_client(self, password: str | None) -> Client:
+        mqtt, identity = self._mqtt, self._identity
+        client = Client(
+            CallbackAPIVersion.VERSION2,
+            client_id=identity.client_id,
+            protocol=MQTTProtocolVersion.MQTTv5 if self._five else MQTTProtocolVersion.MQTTv311,
+            # A session of version 3.1.1 has no expiry: it would stay at the broker for ever.
+            clean_session=None if self._five else True,
+            reconnect_on_failure=False,
+        )
+        if mqtt.username:
+            client.username_pw_set(mqtt.username, password)
+        if mqtt.tls:
+            try:
+                client.tls_set_context(tls.context(mqtt.ca_file))
+            except OSError as exc:
+                raise reasons.bad_ca_file(exc, mqtt) from exc
+        rule = RULES["status"]
+        will = _properties(
+            PacketTypes.WILLMESSAGE,
+            WillDelayInterval=mqtt.will_delay_s,
+            PayloadFormatIndicator=1,
+            ContentType=rule.content_type,
+        )
+        client.will_set(
+            f"{identity.base}/status",
+            OFFLINE,
+            qos=rule.qos,
+            retain=rule.retain,
+            properties=will if self._five else None,
+        )
+        client.on_socket_open = self._on_socket_open
+        client.on_socket_close = self._on_socket_close
+        client.on_connect = self._on_connect
+        client.on_disconnect = self._on_disconnect
+        client.on_publish = self._on_publish
+        client.on_log = self._on_log
+        return client
+
+    def _connect(self) -> None:
+        mqtt = self._mqtt
+        if not self._five:
+            self._client.connect(mqtt.host, mqtt.port, mqtt.keepalive_s)
+            return
+        # A clean start would end the session that a lost connection left behind, and so publish
+        # the will that its delay is meant to hold back.
+        self._client.connect(
+            mqtt.host,
+            mqtt.port,
+            mqtt.keepalive_s,
+            clean_start=False,
+            properties=_properties(PacketTypes.CONNECT, SessionExpiryInterval=mqtt.will_delay_s),
+        )
+
+    def _on_socket_open(self, client: Client, userdata: Any, connection: Any) -> None:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        give_up_ms = int(self._give_up_s * 1000)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, give_up_ms)
+
+    def _on_socket_close(self, client: Client, userdata: Any, connection: Any) -> None:
+        """Hear the broker's last words: after a failed write paho closes without listening."""
+        if not self._five or self._leaving:
+            return
+        with contextlib.suppress(OSError, LookupError, ValueError):
+            code = _farewell(connection.recv(LAST_WORDS_BYTES))
+            if code is not None:
+                name = ReasonCode(PacketTypes.DISCONNECT, identifier=code).getName()
+                self._fail_as_told(code, name)
+
+    # What paho tells
+
+    def _on_connect(
+        self, client: Client, userdata: Any, flags: ConnectFlags, reason: ReasonCode, granted: Any
+    ) -> None:
+        if reason.is_failure:
+            wrong_version = reason.value == reasons.VERSION_UNSUPPORTED
+            client_id = self._identity.client_id
+            error = reasons.refused(reason.value, reason.getName(), self._mqtt, client_id)
+            self.fail(error, Loss.WRONG_VERSION if wrong_version else Loss.REFUSED)
+            return
+        self.loss = Loss.LOST
+        self._retain_available = bool(getattr(granted, "RetainAvailable", True))
+        largest: int | None = getattr(granted, "MaximumPacketSize", None)
+        if largest is not None:
+            largest -= OVERHEAD_BYTES + len(self._identity.base.encode())
+        self._events.append(Connected(getattr(granted, "ReceiveMaximum", 65_535), largest))
+
+    def _on_disconnect(
+        self, client: Client, userdata: Any, flags: DisconnectFlags, reason: ReasonCode, _: Any
+    ) -> None:
+        self.closed = True
+        if flags.is_disconnect_packet_from_server:
+            self._fail_as_told(reason.value, reason.getName())
+        elif reason.is_failure:
+            # "Unspecified error" is what paho makes of an end of file.
+            unsaid = reason.value == reasons.UNSPECIFIED
+            self.fail(self._lost(self._said or ("" if unsaid else reason.getName().lower())))
+
+    def _on_publish(
+        self, client: Client, userdata: Any, mid: int, reason: ReasonCode, _: Any
+    ) -> None:
+        refusal = reason.getName().lower() if reason.is_failure else None
+        self._events.append(Acknowledged(mid, refusal))
+
+    def _on_log(self, client: Client, userdata: Any, level: int, text: str) -> None:
+        if level == LogLevel.MQTT_LOG_ERR:  # the only place where paho says why it lost the socket
+            self._said = text.removeprefix("failed to receive on socket: ")
+
+    def _fail_as_told(self, code: int, name: str) -> None:
+        """The broker ended the session and said why."""
+        error = reasons.ended(code, name, self._identity.client_id)
+        self.fail(error, Loss.TAKEN_OVER if code == reasons.TAKEN_OVER else Loss.LOST)
+
+    def _lost(self, why: str) -> BrokerError:
+        greeted, client_id = self.loss is not Loss.SILENT, self._identity.client_id
+        return reasons.lost(why, greeted=greeted, mqtt=self._mqtt, client_id=client_id)
+
+    def fail(self, error: BrokerError, loss: Loss | None = None) -> None:
+        """Remember the first thing that went wrong: what follows is its consequence."""
+        if self.error is None:
+            self.error, self.loss = error, loss or self.loss
+
+    @contextlib.contextmanager
+    def _contained(self) -> Iterator[None]:
+        """Turn what paho raises on a peer that does not speak MQTT into `error`."""
+        try:
+            yield
+        except (MQTTException, ValueError, LookupError, struct.error, OSError) as exc:
+            self.fail(self._lost(f"it does not speak MQTT: {exc}"))
+
+    def _socket(self) -> Any:
+        return self._client.socket()
+
+
+def _farewell(data: bytes) -> int | None:
+    """The reason of the DISCONNECT among the (short) packets in `data`; None: there is none."""
+    while len(data) >= 2:
+        kind, length = data[0] >> 4, data[1]
+        if kind == PacketTypes.DISCONNECT:
+            return data[2] if length else 0
+        data = data[2 + length :]
+    return None
+
+
+def _properties(packet_type: int, **values: Any) -> Properties:
+    """The MQTT 5 properties `values` for a packet, without those that are None."""
+    properties = Properties(packet_type)  # type: ignore[no-untyped-call]
+    for name, value in values.items():
+        if value is not None:
+            setattr(properties, name, value)
+    return properties

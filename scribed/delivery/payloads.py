@@ -1,0 +1,255 @@
+"""How each payload is built from what flows through the daemon, at the moment it is written. Pure.
+
+Times of the wall clock are computed here, at publication, from ages by the boot clock: an utterance
+spoken before NTP set the clock comes out with the right time afterwards.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import Any
+
+import msgspec
+
+from scribed.delivery.schemas import (
+    AlertMessage,
+    Ended,
+    EventMessage,
+    Facts,
+    Latency,
+    LinkMessage,
+    Speech,
+    State,
+    StateMessage,
+    Transcript,
+)
+from scribed.delivery.topics import PARTIAL_EXPIRY_S, Route
+from scribed.model import Alert, Closed, Event, Final, Identity, Partial, UtteranceStarted
+from scribed.text import clean, norm
+
+CLOCK_WAS_SET = datetime(2026, 1, 1, tzinfo=timezone.utc).timestamp()
+"""A wall clock that is before this was plainly never set."""
+_UNCUT = ("commit", "provider")
+"""The `final_reason`s of an utterance that ended in silence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """The clocks at the moment of writing."""
+
+    now: float
+    wall: float
+    mono_offset: float = 0.0  #: CLOCK_MONOTONIC minus CLOCK_BOOTTIME
+    clock_synced: bool | None = None
+
+    def unix(self, at: float) -> float:
+        """The wall-clock time of `at`, seconds since the epoch."""
+        return self.wall - (self.now - at)
+
+    def unix_ms(self, at: float) -> int:
+        return round(self.unix(at) * 1000)
+
+    def rfc3339(self, at: float) -> str:
+        """The wall-clock time of `at` in UTC, as 2026-06-01T09:30:02.011Z."""
+        when = datetime.fromtimestamp(self.unix_ms(at) / 1000, timezone.utc)
+        return when.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
+
+
+encode = msgspec.json.Encoder().encode
+
+
+def partial(said: Partial, identity: Identity, moment: Moment) -> Transcript:
+    """The payload of a text that may still change: what only the end will tell is null."""
+    return Transcript(
+        **_header(identity, moment),
+        **_spoken(said.started, said.text, identity, moment),
+        **_NOT_YET,
+        rev=said.rev,
+        is_final=False,
+        caution=[],
+        expires_at=moment.rfc3339(moment.now + PARTIAL_EXPIRY_S),
+        provider=said.provider,
+    )
+
+
+def transcript(
+    final: Final,
+    identity: Identity,
+    moment: Moment,
+    route: Route,
+    *,
+    more_speech: bool,
+    with_words: bool = True,
+) -> Transcript:
+    """The payload of a committed text that is written at `moment` to where `route` says.
+
+    `more_speech` is whether a younger utterance has started by now. On `late` `expires_at` is in
+    the past.
+    """
+    answer, fresh_s = final.answer, route.expiry_s
+    return Transcript(
+        **_header(identity, moment),
+        **_spoken(final.started, answer.text, identity, moment),
+        **_heard(final, moment),
+        rev=final.rev,
+        is_final=True,
+        final_reason=final.final_reason,
+        caution=cautions(final, moment, more_speech=more_speech),
+        language=answer.language,
+        language_source=answer.language_source,
+        confidence=answer.confidence,
+        words=answer.words if with_words else None,
+        expires_at=moment.rfc3339(final.ended.at if fresh_s is None else moment.now + fresh_s),
+        provider=final.provider,
+        attempt=final.attempt,
+        late_reason=None if route.late_reason is None else route.late_reason.value,
+    )
+
+
+def cautions(final: Final, moment: Moment, *, more_speech: bool) -> list[str]:
+    """Why a machine should not act on this text without asking; empty: nothing speaks against."""
+    return [
+        name
+        for name, applies in (
+            ("cut", final.final_reason not in _UNCUT),
+            ("guessed", final.final_reason == "no_commit"),
+            ("audio_lost", final.ended.lost_ms > 0),
+            ("more_speech", more_speech),
+            ("unsynced", moment.wall < CLOCK_WAS_SET),
+        )
+        if applies
+    ]
+
+
+def age_ms(final: Final, moment: Moment) -> int:
+    """From the last voiced frame to `moment`, in time that counts suspend."""
+    return max(round((moment.now - final.ended.at) * 1000), 0)
+
+
+def speech(started: UtteranceStarted, active: bool, identity: Identity, moment: Moment) -> Speech:
+    """The local start (`active`) or end of human speech."""
+    return Speech(
+        **_header(identity, moment), active=active, utterance_id=started.id, seq=started.seq
+    )
+
+
+def ended(closed: Closed, identity: Identity, moment: Moment) -> Ended:
+    """The end of an utterance that has no text."""
+    return Ended(
+        **_header(identity, moment),
+        utterance_id=closed.started.id,
+        seq=closed.started.seq,
+        outcome=closed.outcome.value,
+        start_unix_ms=moment.unix_ms(closed.started.at),
+        end_unix_ms=None if closed.ended is None else moment.unix_ms(closed.ended.at),
+    )
+
+
+def event(happened: Event, identity: Identity, moment: Moment) -> EventMessage:
+    return EventMessage(**_header(identity, moment), event=happened.event, detail=happened.detail)
+
+
+def alert(raised: Alert, since: float, identity: Identity, moment: Moment) -> AlertMessage:
+    """The retained alert; `since` is when it was first raised."""
+    return AlertMessage(
+        **_header(identity, moment),
+        code=raised.code,
+        severity=raised.severity,
+        since=moment.rfc3339(since),
+        message=raised.message,
+        remedy=raised.remedy,
+    )
+
+
+def state(now_is: State, identity: Identity, moment: Moment) -> StateMessage:
+    facts = {name: getattr(now_is, name) for name in Facts.__struct_fields__}
+    link = LinkMessage(
+        state=now_is.link.state.value,
+        since=moment.rfc3339(now_is.link.since),
+        last_error=now_is.link.last_error,
+    )
+    return StateMessage(**_header(identity, moment), **facts, link=link)
+
+
+def _header(identity: Identity, moment: Moment) -> dict[str, Any]:
+    return {
+        "robot": identity.robot,
+        "source": identity.source,
+        "run_id": identity.run_id,
+        "t": moment.rfc3339(moment.now),
+    }
+
+
+def _spoken(
+    started: UtteranceStarted, text: str, identity: Identity, moment: Moment
+) -> dict[str, Any]:
+    """The fields that a partial and a final fill in the same way."""
+    line = clean(text)
+    return {
+        "utterance_id": started.id,
+        "seq": started.seq,
+        "continues": started.continues,
+        "text": line,
+        "norm": norm(line),
+        "start_unix_ms": moment.unix_ms(started.at),
+        "emit_unix_ms": moment.unix_ms(moment.now),
+        "clock_synced": moment.clock_synced,
+        "boot_id": identity.boot_id,
+        "mono_start_ns": _ns(started.at + started.mono_offset),
+        "mono_emit_ns": _ns(moment.now + moment.mono_offset),
+        "trigger": "always",
+        "while_robot_speaking": None,
+        "while_robot_moving": None,
+        "restated": False,
+    }
+
+
+def _heard(final: Final, moment: Moment) -> dict[str, Any]:
+    """The fields that are known once the utterance has ended."""
+    end, age = final.ended, age_ms(final, moment)
+    return {
+        "end_unix_ms": moment.unix_ms(end.at),
+        "age_ms": age,
+        "mono_end_ns": _ns(end.at + final.started.mono_offset),
+        "audio_ms": end.audio_ms,
+        "audio_lost_ms": end.lost_ms,
+        "level_dbfs": _tenths(end.level_dbfs),
+        "snr_db": _tenths(end.snr_db),
+        "latency": Latency(
+            end_to_publish_ms=age,
+            first_partial_ms=_ms(final.first_partial_s),
+            provider_ms=_ms(final.provider_s),
+        ),
+    }
+
+
+_NOT_YET: dict[str, Any] = {
+    "final_reason": None,
+    "language": None,
+    "language_source": None,
+    "confidence": None,
+    "words": None,
+    "end_unix_ms": None,
+    "age_ms": None,
+    "mono_end_ns": None,
+    "audio_ms": None,
+    "audio_lost_ms": None,
+    "level_dbfs": None,
+    "snr_db": None,
+    "latency": Latency(end_to_publish_ms=None, first_partial_ms=None, provider_ms=None),
+    "attempt": None,
+    "late_reason": None,
+}
+
+
+def _ms(duration_s: float | None) -> int | None:
+    return None if duration_s is None else round(duration_s * 1000)
+
+
+def _ns(seconds: float) -> int:
+    return int(seconds * 1_000_000) * 1000  # a float of seconds is no more exact than that
+
+
+def _tenths(value: float | None) -> float | None:
+    return None if value is None else round(value, 1)

@@ -1,0 +1,120 @@
+"""What went wrong with the broker, in one line that says what to do. Pure."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import ssl
+
+from scribed.config import Mqtt
+from scribed.errors import BrokerError
+
+UNSPECIFIED = 128
+VERSION_UNSUPPORTED = 132
+BAD_CREDENTIALS = 134
+NOT_AUTHORIZED = 135
+BANNED = 138
+TAKEN_OVER = 142
+_DENIED = (BAD_CREDENTIALS, NOT_AUTHORIZED, BANNED)
+
+
+def unreachable(exc: OSError | ValueError, mqtt: Mqtt, timeout_s: float) -> BrokerError:
+    """Why no connection came about; `exc` is what the socket or TLS layer raised."""
+    where = f"{mqtt.host} port {mqtt.port}"
+    match exc:
+        case socket.gaierror(errno=socket.EAI_AGAIN):
+            text = f"mqtt.host: {mqtt.host} cannot be looked up now, DNS does not answer"
+        case socket.gaierror(strerror=why):
+            text = f"mqtt.host: {mqtt.host} is unknown ({why}); correct the name"
+        case ssl.SSLCertVerificationError():
+            text = _untrusted(exc, mqtt)
+        case TimeoutError():
+            text = f"{where} did not answer within {timeout_s:g} s; is it up, is mqtt.host right?"
+        case ssl.SSLError():
+            text = _no_tls(where, exc.reason or str(exc))
+        case ConnectionResetError() if mqtt.tls:
+            text = _no_tls(where, "it hung up")
+        case ConnectionRefusedError():
+            text = f"nothing listens on {where}; start the broker, or correct mqtt.host, mqtt.port"
+        case OSError():
+            text = f"no connection to {where}: {_strerror(exc)}"
+        case _:
+            text = f"mqtt.host: {mqtt.host} cannot be a host name ({exc}); correct it"
+    return BrokerError(text)
+
+
+def bad_ca_file(exc: OSError, mqtt: Mqtt) -> BrokerError:
+    """`mqtt.ca_file` cannot be used."""
+    if isinstance(exc, ssl.SSLError):
+        return BrokerError(f"mqtt.ca_file: {mqtt.ca_file} holds no certificate in PEM form")
+    return BrokerError(f"mqtt.ca_file: {mqtt.ca_file}: {_strerror(exc)}")
+
+
+def refused(code: int, name: str, mqtt: Mqtt, client_id: str) -> BrokerError:
+    """The broker answered CONNECT with the reason `code` (of MQTT 5) and its `name`."""
+    if code == VERSION_UNSUPPORTED:
+        text = "the broker does not speak this version of MQTT; mqtt.protocol chooses it"
+    elif code in (BAD_CREDENTIALS, NOT_AUTHORIZED) and not mqtt.username:
+        text = "the broker takes no anonymous clients; set mqtt.username and mqtt.password_file"
+    elif code in (BAD_CREDENTIALS, NOT_AUTHORIZED):
+        text = (
+            f'the broker refuses the user "{mqtt.username}" ({name.lower()}); '
+            "correct mqtt.username or the password in mqtt.password_file"
+        )
+    elif code == 133:
+        text = f'the broker refuses the client id "{client_id}"; set another mqtt.client_id'
+    else:
+        text = f"the broker refuses the connection: {name.lower()}"
+    return BrokerError(text, denied=code in _DENIED)
+
+
+def ended(code: int, name: str, client_id: str) -> BrokerError:
+    """The broker ended the session with the reason `code` (MQTT 5 only) and its `name`."""
+    if code == TAKEN_OVER:
+        return BrokerError(
+            f'another client has connected as "{client_id}" and the broker dropped this one; '
+            "give each daemon a mqtt.client_id of its own",
+            denied=True,
+        )
+    return BrokerError(f"the broker ended the session: {name.lower()}", denied=code in _DENIED)
+
+
+def lost(why: str, *, greeted: bool, mqtt: Mqtt, client_id: str) -> BrokerError:
+    """The connection broke; `greeted` is whether the broker had accepted it before.
+
+    `why` is empty where the peer closed it without a word: version 3.1.1 knows no other way to
+    say that another client took our id, and mosquitto 2.0 says it like that in version 5, too.
+    """
+    if not greeted:
+        return BrokerError(
+            f"{mqtt.host} port {mqtt.port} closed the connection instead of answering"
+            f"{f' ({why})' if why else ''}; "
+            "is it an MQTT broker, and does that port want TLS (mqtt.tls)?"
+        )
+    if why:
+        return BrokerError(f"the connection to the broker was lost: {why}")
+    return BrokerError(
+        "the broker closed the connection without a reason; if it was not stopped, another client "
+        f'is connected as "{client_id}" (mqtt.client_id)'
+    )
+
+
+def _untrusted(exc: ssl.SSLCertVerificationError, mqtt: Mqtt) -> str:
+    why = exc.verify_message or exc.reason or str(exc)
+    if "mismatch" in why or "not valid for" in why:
+        return f"the broker's certificate is not for {mqtt.host}: mqtt.host must be a name in it"
+    if "expired" in why or "not yet valid" in why:
+        return f"the broker's certificate is out of date ({why}), or the clock here is wrong"
+    signer = mqtt.ca_file or "any authority that this machine trusts"
+    return f"the broker's certificate is not signed by {signer} ({why}); mqtt.ca_file names the CA"
+
+
+def _no_tls(where: str, why: str) -> str:
+    return f"no TLS with {where} ({why}); is it the broker's TLS port (mqtt.port, mqtt.tls)?"
+
+
+def _strerror(exc: OSError) -> str:
+    if exc.errno is not None and exc.errno in errno.errorcode:
+        return os.strerror(exc.errno)
+    return str(exc) or type(exc).__name__

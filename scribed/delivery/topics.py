@@ -1,0 +1,107 @@
+"""Which topic a message goes to, and with which QoS, retain flag and expiry. Pure."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from scribed.model import Final
+
+
+class Rule(NamedTuple):
+    """How messages of one topic are published."""
+
+    qos: int
+    retain: bool
+    expiry_s: int | None = None  #: None: never
+    content_type: str = "application/json"
+
+
+_TEXT = "text/plain"
+PARTIAL_EXPIRY_S = 3
+
+RULES: Mapping[str, Rule] = {
+    "status": Rule(1, retain=True, content_type=_TEXT),
+    "state": Rule(1, retain=True),
+    "transcript": Rule(1, retain=False),  # its expiry is what `route()` says
+    "text": Rule(0, retain=False, content_type=_TEXT),  # the same
+    "late": Rule(1, retain=False),
+    "partial": Rule(0, retain=False, expiry_s=PARTIAL_EXPIRY_S),
+    "speech": Rule(1, retain=False, expiry_s=5),
+    "ended": Rule(1, retain=False),
+    "event": Rule(1, retain=False, expiry_s=60),
+    "alert": Rule(1, retain=True),
+    "muted": Rule(1, retain=True, content_type=_TEXT),
+}
+"""Every topic below the base, by its first level."""
+
+ALERT_CODES = (
+    "auth_failed",
+    "quota",
+    "no_device",
+    "silent_device",
+    "gate_open",
+    "backend_down",
+    "spool_full",
+    "disk_error",
+    "config_invalid",
+    "duplicate_id",
+    "budget",
+    "mqtt_denied",
+    "cert_expiring",
+    "clock_unsynced",
+    "provider_keeps_data",
+)
+"""Every alert there may be; those that are not active are emptied after each connection."""
+
+ONLINE, OFFLINE = b"online", b"offline"
+MUTED_OFF = b"OFF"
+
+
+class Message(NamedTuple):
+    """One PUBLISH, but for what only a connection knows."""
+
+    topic: str  #: below the base, as "alert/quota"
+    payload: bytes
+    expiry_s: int | None = None
+
+    @property
+    def rule(self) -> Rule:
+        return RULES[self.topic.partition("/")[0]]
+
+
+class LateReason(enum.Enum):
+    """Why a final goes to `late`; the value is `late_reason` in the payload."""
+
+    STALE = "stale"
+    OVERTAKEN = "overtaken"  # a newer utterance was published first
+    EARLIER_BOOT = "earlier_boot"
+    RESTATED = "restated"
+
+
+class Route(NamedTuple):
+    """Where a final goes if it is written now."""
+
+    topic: str  #: "transcript" or "late"
+    late_reason: LateReason | None
+    expiry_s: int | None  #: what is left of its freshness, whole seconds, at least 1
+
+
+def fill(template: str, *, robot: str, source: str) -> str:
+    """The base topic: `template` (`mqtt.topic`) with its `{robot}` and `{source}` filled in."""
+    return template.replace("{robot}", robot).replace("{source}", source)
+
+
+def route(final: Final, now: float, highest_seq: int, stale_after_s: float) -> Route:
+    """Choose the topic for `final`; to be asked anew each time it is about to be written.
+
+    `highest_seq` is the highest `seq` ever written on `transcript`. The same one may be written
+    again (its PUBACK was lost), a lower one may not: `seq` only rises there.
+    """
+    age_s = max(now - final.ended.at, 0.0)
+    if age_s > stale_after_s:
+        return Route("late", LateReason.STALE, None)
+    if final.started.seq < highest_seq:
+        return Route("late", LateReason.OVERTAKEN, None)
+    return Route("transcript", None, max(int(stale_after_s - age_s), 1))

@@ -1,0 +1,69 @@
+"""Every utterance that started ends exactly once."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scribed.delivery.accounts import Accounts
+from scribed.model import Closed, Outcome
+from tests.delivery.peers import ended, started, uid
+
+
+def test_an_utterance_is_owed_an_end_until_it_has_one() -> None:
+    accounts = Accounts()
+    accounts.start(started(1, 0.0))
+    assert uid(1) in accounts
+    assert accounts.settle(started(1, 0.0))
+    assert uid(1) not in accounts
+    assert (accounts.detected, len(accounts)) == (1, 0)
+
+
+def test_a_second_end_is_recognised() -> None:
+    accounts = Accounts()
+    accounts.start(started(1, 0.0))
+    assert accounts.settle(started(1, 0.0))
+    assert not accounts.settle(started(1, 0.0))
+    assert accounts.detected == 1
+
+
+def test_an_end_that_is_heard_of_before_its_start_counts_once() -> None:
+    accounts = Accounts()
+    assert accounts.settle(started(1, 0.0))
+    accounts.start(started(1, 0.0))
+    assert (accounts.detected, len(accounts)) == (1, 0)
+
+
+def test_what_is_left_at_the_end_fails_oldest_first_with_what_is_known_of_its_end() -> None:
+    accounts = Accounts()
+    accounts.start(started(1, 0.0))
+    accounts.end(ended(1, 1.0))
+    accounts.start(started(2, 2.0))
+    assert accounts.abandon() == [
+        Closed(started(1, 0.0), ended(1, 1.0), Outcome.FAILED),
+        Closed(started(2, 2.0), None, Outcome.FAILED),
+    ]
+    assert accounts.abandon() == []
+
+
+def test_the_end_of_speech_is_known_by_its_start_even_if_the_text_came_first() -> None:
+    accounts = Accounts()
+    accounts.start(started(1, 0.0))
+    accounts.settle(started(1, 0.0))
+    assert accounts.end(ended(1, 1.0)) == started(1, 0.0)
+    assert accounts.end(ended(1, 1.0)) is None
+
+
+@given(st.lists(st.tuples(st.sampled_from(["start", "end", "settle"]), st.integers(1, 8))))
+def test_detected_is_open_plus_settled_whatever_the_order(steps: list[tuple[str, int]]) -> None:
+    accounts, begun, settled = Accounts(), set(), set()
+    for step, seq in steps:
+        if step == "start" and seq not in begun:
+            begun.add(seq)
+            accounts.start(started(seq, 0.0))
+        elif step == "end":
+            accounts.end(ended(seq, 1.0))
+        elif step == "settle":
+            assert accounts.settle(started(seq, 0.0)) == (seq not in settled)
+            settled.add(seq)
+        assert accounts.detected == len(begun | settled) == len(accounts) + len(settled)

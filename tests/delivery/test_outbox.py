@@ -1,0 +1,273 @@
+"""What waits for the broker: no final is lost, and nothing stands before one."""
+
+from __future__ import annotations
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from scribed.delivery.outbox import Outbox, Parcel, Retained, Transient
+from scribed.model import Final
+from tests.delivery.peers import final
+
+
+def transient(name: str, until: float = 100.0) -> Transient:
+    return Transient("event", name.encode(), until)
+
+
+class Wired:
+    """An outbox and a wire that numbers what it is given."""
+
+    def __init__(self, outbox: Outbox, window: int = 65_535) -> None:
+        self.outbox, self.mid = outbox, 0
+        self.flight: dict[int, Parcel] = {}
+        outbox.connected(window)
+
+    def write(self, now: float = 0.0) -> Parcel | None:
+        parcel = self.outbox.offer(now)
+        if parcel is not None:
+            self.mid += 1
+            self.outbox.sent(self.mid, parcel, now)
+            self.flight[self.mid] = parcel
+        return parcel
+
+    def write_all(self, now: float = 0.0) -> list[Parcel]:
+        return list(iter(lambda: self.write(now), None))
+
+    def acknowledge(self, parcel: Parcel) -> None:
+        mid = next(mid for mid, sent in self.flight.items() if sent == parcel)
+        assert self.outbox.acknowledged(mid) == self.flight.pop(mid)
+
+    def lose(self) -> None:
+        self.outbox.lost()
+        self.flight.clear()
+
+
+def test_finals_go_one_at_a_time_in_order() -> None:
+    wired = Wired(Outbox())
+    first, second = final(1, 0.0), final(2, 0.0)
+    wired.outbox.post(first)
+    wired.outbox.post(second)
+    assert wired.write_all() == [first]
+    wired.acknowledge(first)
+    assert wired.write_all() == [second]
+
+
+def test_online_comes_first_then_the_final_then_the_rest() -> None:
+    wired = Wired(Outbox())
+    status, state = Retained("status", b"online"), Retained("state", b"{}")
+    wired.outbox.retain("state", b"{}")
+    wired.outbox.retain("status", b"online")
+    wired.outbox.tell(transient("a"))
+    wired.outbox.post(final(1, 0.0))
+    assert wired.write_all() == [status, final(1, 0.0), transient("a"), state]
+
+
+def test_a_full_window_keeps_a_place_for_the_next_final() -> None:
+    wired = Wired(Outbox(), window=3)
+    for name in "abcdef":
+        wired.outbox.tell(transient(name))
+    assert len(wired.write_all()) == 2
+    wired.outbox.post(final(1, 0.0))
+    assert wired.write_all() == [final(1, 0.0)]
+
+
+def test_a_broker_that_takes_one_message_at_a_time_gets_one() -> None:
+    wired = Wired(Outbox(), window=1)
+    wired.outbox.tell(transient("a"))
+    assert wired.write_all() == [transient("a")]
+    wired.outbox.post(final(1, 0.0))
+    assert wired.write_all() == []
+    wired.acknowledge(transient("a"))
+    assert wired.write_all() == [final(1, 0.0)]
+
+
+def test_of_a_retained_topic_only_the_newest_value_is_written() -> None:
+    wired = Wired(Outbox())
+    wired.outbox.retain("state", b"1")
+    wired.outbox.retain("state", b"2")
+    assert wired.write_all() == [Retained("state", b"2")]
+    wired.outbox.retain("state", b"3")
+    assert wired.outbox.pending("state")
+    assert wired.write_all() == [Retained("state", b"3")]
+    wired.acknowledge(Retained("state", b"2"))
+    assert wired.outbox.pending("state")
+    wired.acknowledge(Retained("state", b"3"))
+    assert not wired.outbox.pending("state")
+
+
+def test_a_new_connection_gets_every_retained_value_again() -> None:
+    wired = Wired(Outbox())
+    wired.outbox.retain("status", b"online")
+    wired.outbox.retain("alert/quota", b"")
+    for parcel in wired.write_all():
+        wired.acknowledge(parcel)
+    wired.lose()
+    wired.outbox.connected(20)
+    assert wired.write_all() == [Retained("status", b"online"), Retained("alert/quota", b"")]
+
+
+def test_what_was_in_flight_when_the_connection_broke_goes_first_on_the_next() -> None:
+    wired = Wired(Outbox())
+    wired.outbox.post(final(1, 0.0))
+    wired.outbox.tell(transient("a"))
+    wired.outbox.tell(transient("b"))
+    wired.write_all()
+    wired.outbox.tell(transient("c"))
+    wired.lose()
+    wired.outbox.connected(20)
+    assert wired.write_all() == [final(1, 0.0), *map(transient, "abc")]
+    assert wired.outbox.losses == 1
+
+
+def test_a_transient_that_waited_too_long_is_dropped_and_counted() -> None:
+    wired = Wired(Outbox())
+    wired.outbox.tell(transient("short", until=5.0))
+    wired.outbox.tell(transient("long", until=60.0))
+    assert wired.write_all(now=6.0) == [transient("long", until=60.0)]
+    assert wired.outbox.dropped["expired"] == 1
+
+
+def test_too_many_transients_push_out_the_oldest() -> None:
+    wired = Wired(Outbox(transients=2))
+    for name in "abc":
+        wired.outbox.tell(transient(name))
+    assert wired.write_all() == [transient("b"), transient("c")]
+    assert wired.outbox.dropped["transients"] == 1
+
+
+def test_a_full_outbox_drops_its_oldest_final_but_never_the_one_in_flight() -> None:
+    wired = Wired(Outbox(finals=2))
+    wired.outbox.post(final(1, 0.0))
+    wired.write_all()
+    assert wired.outbox.post(final(2, 0.0)) is None
+    assert wired.outbox.post(final(3, 0.0)) == final(2, 0.0)
+    wired.acknowledge(final(1, 0.0))
+    assert wired.write_all() == [final(3, 0.0)]
+    assert wired.outbox.dropped["finals"] == 1
+
+
+def test_a_refused_final_stays_first_and_is_not_offered_before_its_time() -> None:
+    wired = Wired(Outbox())
+    wired.outbox.post(final(1, 0.0))
+    wired.outbox.post(final(2, 0.0))
+    wired.write_all()
+    assert wired.outbox.refused(1, retry_at=8.0) == final(1, 0.0)
+    assert wired.write_all(now=7.9) == []
+    assert wired.outbox.held_until() == 8.0
+    assert wired.write_all(now=8.0) == [final(1, 0.0)]
+
+
+def test_a_refused_transient_is_dropped_and_counted() -> None:
+    wired = Wired(Outbox())
+    wired.outbox.tell(transient("a"))
+    wired.write_all()
+    wired.outbox.refused(1, retry_at=0.0)
+    assert wired.outbox.empty
+    assert wired.outbox.dropped["refused"] == 1
+
+
+def test_an_acknowledgement_that_nobody_waits_for_changes_nothing() -> None:
+    outbox = Outbox()
+    outbox.post(final(1, 0.0))
+    assert outbox.acknowledged(99) is None
+    assert outbox.refused(99, 1.0) is None
+    assert outbox.finals == 1
+
+
+class AnyLife(RuleBasedStateMachine):
+    """Whatever a broker does: finals come through in order, one in flight, and none is lost."""
+
+    @initialize(window=st.integers(1, 30))
+    def begin(self, window: int) -> None:
+        self.now = 0.0
+        self.window = window
+        self.wired = Wired(Outbox(transients=8), window)
+        self.posted: list[int] = []
+        self.through: list[int] = []
+        self.told = self.taken = self.refused = 0
+        self.values: dict[str, bytes] = {}
+        self.broker: dict[str, bytes] = {}
+
+    @rule()
+    def somebody_speaks(self) -> None:
+        self.posted.append(len(self.posted) + 1)
+        self.wired.outbox.post(final(self.posted[-1], 0.0))
+
+    @rule(life_s=st.integers(1, 20))
+    def something_happens(self, life_s: int) -> None:
+        self.told += 1
+        self.wired.outbox.tell(transient(str(self.told), self.now + life_s))
+
+    @rule(topic=st.sampled_from(["status", "state", "muted"]), value=st.binary(min_size=1))
+    def a_state_changes(self, topic: str, value: bytes) -> None:
+        self.values[topic] = value
+        self.wired.outbox.retain(topic, value)
+
+    @rule(seconds=st.integers(1, 10))
+    def time_passes(self, seconds: int) -> None:
+        self.now += seconds
+
+    @rule()
+    def a_message_is_written(self) -> None:
+        parcel = self.wired.write(self.now)
+        if isinstance(parcel, Transient):
+            assert parcel.until > self.now
+
+    @precondition(lambda self: self.wired.flight)
+    @rule(data=st.data())
+    def the_broker_acknowledges(self, data: st.DataObject) -> None:
+        mid = data.draw(st.sampled_from(sorted(self.wired.flight)))
+        parcel = self.wired.flight.pop(mid)
+        assert self.wired.outbox.acknowledged(mid) == parcel
+        if isinstance(parcel, Final):
+            self.through.append(parcel.started.seq)
+        elif isinstance(parcel, Retained):
+            self.broker[parcel.topic] = parcel.payload
+        else:
+            self.taken += 1
+
+    @precondition(lambda self: self.wired.flight)
+    @rule(data=st.data(), wait_s=st.integers(0, 5))
+    def the_broker_refuses(self, data: st.DataObject, wait_s: int) -> None:
+        mid = data.draw(st.sampled_from(sorted(self.wired.flight)))
+        self.refused += isinstance(self.wired.flight.pop(mid), Transient)
+        self.wired.outbox.refused(mid, self.now + wait_s)
+
+    @rule()
+    def the_connection_breaks(self) -> None:
+        self.wired.lose()
+        self.wired.outbox.connected(self.window)
+
+    @invariant()
+    def at_most_one_final_is_in_flight(self) -> None:
+        finals = [parcel for parcel in self.wired.flight.values() if isinstance(parcel, Final)]
+        assert len(finals) <= 1
+        assert len(self.wired.flight) <= self.window
+
+    @invariant()
+    def finals_come_through_in_order(self) -> None:
+        assert self.through == self.posted[: len(self.through)]
+        assert len(self.through) + self.wired.outbox.finals == len(self.posted)
+
+    def teardown(self) -> None:
+        if not hasattr(self, "wired"):
+            return
+        self.the_connection_breaks()
+        while (parcel := self.wired.write(self.now)) is not None:
+            self.wired.acknowledge(parcel)
+            if isinstance(parcel, Final):
+                self.through.append(parcel.started.seq)
+            elif isinstance(parcel, Retained):
+                self.broker[parcel.topic] = parcel.payload
+            else:
+                self.taken += 1
+        dropped = self.wired.outbox.dropped
+        assert self.through == self.posted
+        assert self.broker == self.values
+        assert self.wired.outbox.empty
+        assert self.told == self.taken + self.refused + dropped["expired"] + dropped["transients"]
+
+
+TestAnyLife = AnyLife.TestCase
+TestAnyLife.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)

@@ -1,0 +1,215 @@
+"""What the messages say."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from scribed.delivery import payloads
+from scribed.delivery.payloads import Moment
+from scribed.delivery.schemas import State
+from scribed.delivery.topics import LateReason, Route
+from scribed.model import (
+    Alert,
+    Closed,
+    Device,
+    Event,
+    Final,
+    Link,
+    LinkState,
+    Outcome,
+    Partial,
+    UtteranceStarted,
+)
+from tests.delivery.peers import IDENTITY, PROVIDER, ended, final, started, uid
+
+WALL = 1_780_306_202.011  # 2026-06-01T09:30:02.011Z
+MOMENT = Moment(now=812_347.011, wall=WALL, mono_offset=-5.0, clock_synced=True)
+FRESH = Route("transcript", None, 4)
+HEADER = {"robot": "r7", "source": "mic", "run_id": "run-1", "t": "2026-06-01T09:30:02.011Z"}
+
+
+def decoded(message: msgspec.Struct) -> dict[str, Any]:
+    value: dict[str, Any] = msgspec.json.decode(payloads.encode(message))
+    return value
+
+
+def said(spoken: Final, moment: Moment = MOMENT, *, more_speech: bool = False) -> dict[str, Any]:
+    message = payloads.transcript(spoken, IDENTITY, moment, FRESH, more_speech=more_speech)
+    return decoded(message)
+
+
+def test_a_final_has_every_field_of_the_contract() -> None:
+    spoken = final(1841, at=812_346.640)
+    begun = UtteranceStarted(uid(1841), 1841, 812_345.120, mono_offset=-2.0)
+    spoken = Final(**{name: getattr(spoken, name) for name in Final.__slots__} | {"started": begun})
+    assert said(spoken) == {
+        "schema": "stt.transcript/1",
+        **HEADER,
+        "utterance_id": uid(1841),
+        "seq": 1841,
+        "rev": 3,
+        "is_final": True,
+        "final_reason": "commit",
+        "continues": None,
+        "text": "Turn left, please.",
+        "norm": "turn left please",
+        "caution": [],
+        "language": "en",
+        "language_source": "detected",
+        "confidence": 0.93,
+        "words": [{"text": "Turn", "start_ms": 40, "end_ms": 210, "confidence": 0.95}],
+        "start_unix_ms": 1_780_306_200_120,
+        "end_unix_ms": 1_780_306_201_640,
+        "emit_unix_ms": 1_780_306_202_011,
+        "age_ms": 371,
+        "expires_at": "2026-06-01T09:30:06.011Z",
+        "clock_synced": True,
+        "boot_id": "boot-1",
+        "mono_start_ns": 812_343_120_000_000,
+        "mono_end_ns": 812_344_640_000_000,
+        "mono_emit_ns": 812_342_011_000_000,
+        "audio_ms": 1200,
+        "audio_lost_ms": 0,
+        "level_dbfs": -31.2,
+        "snr_db": 22.0,
+        "trigger": "always",
+        "latency": {"end_to_publish_ms": 371, "first_partial_ms": 240, "provider_ms": 310},
+        "provider": {
+            "name": "elevenlabs",
+            "model": "scribe_v2_realtime",
+            "session_id": "session-1",
+        },
+        "attempt": 1,
+        "while_robot_speaking": None,
+        "while_robot_moving": None,
+        "late_reason": None,
+        "restated": False,
+    }
+
+
+def test_a_partial_has_the_same_fields_and_says_that_it_is_none_of_the_final() -> None:
+    partial = Partial(started(3, 812_346.0), 2, "Turn  le", PROVIDER)
+    message = decoded(payloads.partial(partial, IDENTITY, MOMENT))
+    assert message.keys() == said(final(3, 812_346.0)).keys()
+    assert message["is_final"] is False
+    assert message["text"] == "Turn le"
+    assert message["rev"] == 2
+    assert message["expires_at"] == "2026-06-01T09:30:05.011Z"
+    unknown = {"final_reason", "end_unix_ms", "mono_end_ns", "age_ms", "audio_ms", "attempt"}
+    assert all(message[name] is None for name in unknown)
+
+
+def test_a_late_final_says_why_and_has_expired() -> None:
+    late = Route("late", LateReason.STALE, None)
+    message = decoded(
+        payloads.transcript(final(3, 812_300.0), IDENTITY, MOMENT, late, more_speech=False)
+    )
+    assert message["late_reason"] == "stale"
+    assert message["age_ms"] == 47_011
+    assert message["expires_at"] < message["t"]
+
+
+@pytest.mark.parametrize(
+    ("spoken", "cautions"),
+    [
+        (final(1, 812_346.0), []),
+        (final(1, 812_346.0, reason="provider"), []),
+        (final(1, 812_346.0, reason="length"), ["cut"]),
+        (final(1, 812_346.0, reason="no_commit"), ["cut", "guessed"]),
+        (final(1, 812_346.0, reason="gap", lost_ms=40), ["cut", "audio_lost"]),
+    ],
+)
+def test_a_caution_says_why_not_to_act(spoken: Final, cautions: list[str]) -> None:
+    assert said(spoken)["caution"] == cautions
+
+
+def test_a_speaker_who_went_on_and_a_clock_that_was_never_set_are_cautions() -> None:
+    never_set = Moment(now=812_347.0, wall=12.0, clock_synced=False)
+    message = said(final(1, 812_346.0), never_set, more_speech=True)
+    assert message["caution"] == ["more_speech", "unsynced"]
+    assert message["t"] == "1970-01-01T00:00:12.000Z"
+    assert message["clock_synced"] is False
+
+
+def test_a_clock_that_was_set_after_the_speech_gives_the_speech_its_right_time() -> None:
+    spoken = final(1, 812_340.0)
+    assert said(spoken)["end_unix_ms"] == round((WALL - 7.011) * 1000)
+
+
+def test_the_words_can_be_left_out() -> None:
+    message = payloads.transcript(
+        final(1, 812_346.0), IDENTITY, MOMENT, FRESH, more_speech=False, with_words=False
+    )
+    assert decoded(message)["words"] is None
+
+
+def test_the_start_and_the_end_of_speech() -> None:
+    message = decoded(payloads.speech(started(4, 812_346.0), True, IDENTITY, MOMENT))
+    assert message == {
+        "schema": "stt.speech/1",
+        **HEADER,
+        "active": True,
+        "utterance_id": uid(4),
+        "seq": 4,
+    }
+
+
+def test_an_end_without_text() -> None:
+    closed = Closed(started(4, 812_345.0), ended(4, 812_346.0), Outcome.NO_SPEECH)
+    assert decoded(payloads.ended(closed, IDENTITY, MOMENT)) == {
+        "schema": "stt.ended/1",
+        **HEADER,
+        "utterance_id": uid(4),
+        "seq": 4,
+        "outcome": "no_speech",
+        "start_unix_ms": 1_780_306_200_000,
+        "end_unix_ms": 1_780_306_201_000,
+    }
+    crashed = Closed(started(4, 812_345.0), None, Outcome.FAILED)
+    assert decoded(payloads.ended(crashed, IDENTITY, MOMENT))["end_unix_ms"] is None
+
+
+def test_an_event_and_an_alert() -> None:
+    happened = Event("audio_gap", {"lost_ms": 120})
+    assert decoded(payloads.event(happened, IDENTITY, MOMENT)) == {
+        "schema": "stt.event/1",
+        **HEADER,
+        "event": "audio_gap",
+        "detail": {"lost_ms": 120},
+    }
+    raised = Alert("no_device", "no microphone", "plug it in")
+    assert decoded(payloads.alert(raised, 812_287.011, IDENTITY, MOMENT)) == {
+        "schema": "stt.alert/1",
+        **HEADER,
+        "code": "no_device",
+        "severity": "error",
+        "since": "2026-06-01T09:29:02.011Z",
+        "message": "no microphone",
+        "remedy": "plug it in",
+    }
+
+
+def test_the_state_has_every_field_of_the_contract_and_null_where_nothing_is_known() -> None:
+    link = Link(LinkState.BACKOFF, 812_345.011, "HTTP 503")
+    device = Device("hw:1,0", 16000, 1, "open")
+    message = decoded(
+        payloads.state(State(hearing=True, link=link, device=device), IDENTITY, MOMENT)
+    )
+    assert message["schema"] == "stt.state/1"
+    assert message.items() >= HEADER.items()
+    assert message["link"] == {
+        "state": "backoff",
+        "since": "2026-06-01T09:30:00.011Z",
+        "last_error": "HTTP 503",
+    }
+    assert message["device"] == {"name": "hw:1,0", "rate": 16000, "channels": 1, "state": "open"}
+    assert message.keys() - {"schema", *HEADER} == {
+        "hearing", "hearing_reason", "state", "mute_reasons", "link", "device", "level_dbfs",
+        "noise_floor_dbfs", "last_frame_age_ms", "last_final_age_s", "backlog", "echo_signal",
+        "fast_words", "language", "overrides", "clock_synced", "version", "config_sha",
+        "config_on_disk_differs",
+    }  # fmt: skip
+    assert message["level_dbfs"] is None
