@@ -1,0 +1,106 @@
+"""How the daemon is, in the words of `state` and of the unit's status line. Pure.
+
+Made of what the workers report, so that it follows frames really captured and answers really given.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from scribed.capture.worker import Hearing
+from scribed.delivery.schemas import Backlog, State
+from scribed.model import Link, LinkState
+from scribed.uplink.worker import UplinkReport
+
+
+@dataclass(frozen=True, slots=True)
+class Constants:
+    """What does not change while the daemon runs."""
+
+    version: str
+    config_sha: str
+    language: str | None
+    stall_s: float
+
+
+def hearing(heard: Hearing, now: float, stall_s: float) -> tuple[bool | None, str]:
+    """`hearing` and `hearing_reason`: whether frames really come."""
+    if heard.device.state in ("absent", "lost"):
+        return False, "no_device"
+    if heard.last_frame_at is None:
+        return None, "starting"
+    if heard.device.state == "closed":
+        return False, "not_listening"
+    if now - heard.last_frame_at > stall_s + 1.0:
+        return False, "stalled"
+    return True, "ok"
+
+
+def state(
+    heard: Hearing,
+    uplink: UplinkReport,
+    last_final_at: float | None,
+    constants: Constants,
+    *,
+    stopping: bool,
+    clock_synced: bool | None,
+    now: float,
+) -> State:
+    """The `state` payload, but for its header."""
+    hears, reason = hearing(heard, now, constants.stall_s)
+    age = None if heard.last_frame_at is None else max(0.0, now - heard.last_frame_at)
+    return State(
+        hearing=hears,
+        hearing_reason=reason,
+        state=_word(hears, reason, uplink.link, stopping=stopping),
+        link=uplink.link,
+        device=heard.device,
+        level_dbfs=_rounded(heard.level_dbfs),
+        noise_floor_dbfs=_rounded(heard.noise_floor_dbfs),
+        last_frame_age_ms=None if age is None else round(age * 1000),
+        last_final_age_s=None if last_final_at is None else round(now - last_final_at, 1),
+        backlog=Backlog(utterances=uplink.utterances, seconds=round(uplink.seconds, 1)),
+        language=constants.language,
+        clock_synced=clock_synced,
+        version=constants.version,
+        config_sha=constants.config_sha,
+        config_on_disk_differs=None,
+    )
+
+
+def _word(hears: bool | None, reason: str, link: Link, *, stopping: bool) -> str:
+    """One word for dashboards: the worst thing that is true."""
+    if stopping:
+        return "stopping"
+    if hears is None:
+        return "starting"
+    if not hears:
+        return reason
+    if link.state is LinkState.REFUSED:
+        return "refused"
+    if link.state is LinkState.BACKOFF:
+        return "degraded"
+    return "listening"
+
+
+def _rounded(level: float | None) -> float | None:
+    return None if level is None else round(level, 1)
+
+
+def status_line(heard: Hearing, uplink: UplinkReport, said: State, *, broker: bool) -> str:
+    """One line for `systemctl status`: hearing, link, broker, backlog, the last transcript."""
+    ears = {
+        True: f"hears {heard.device.name}",
+        False: f"DOES NOT HEAR ({said.hearing_reason})",
+        None: "starting",
+    }[said.hearing]
+    parts = [ears, f"link {uplink.link.state.value}", "broker " + ("up" if broker else "DOWN")]
+    if uplink.link.last_error and uplink.link.state in (LinkState.BACKOFF, LinkState.REFUSED):
+        parts[1] += f" ({uplink.link.last_error})"
+    if uplink.utterances:
+        parts.append(f"{uplink.utterances} utterance(s) wait")
+    if said.last_final_age_s is None:
+        parts.append("no transcript yet")
+    else:
+        parts.append(f"last transcript {said.last_final_age_s:.0f} s ago")
+    return ", ".join(parts)

@@ -1,0 +1,1 @@
+"""The machine around the daemon: systemd, credentials, the journal, names."""

@@ -1,0 +1,89 @@
+"""Secrets: from systemd's credentials, a private file or the environment; never from the TOML.
+
+A secret is a plain `str` only where it is used. No error here carries a part of one.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+
+from scribed.errors import ScribedError
+
+
+def credential(
+    name: str,
+    *,
+    file: str,
+    key: str,
+    variable: str | None,
+    environ: Mapping[str, str],
+) -> str | None:
+    """The secret called `name`, or None where there is none.
+
+    Looked for in `$CREDENTIALS_DIRECTORY/<name>`, then in the file that the configuration names
+    (under `key`; it must be private), then in the environment. Raises `ScribedError` where a place
+    was named and cannot be used.
+    """
+    if directory := environ.get("CREDENTIALS_DIRECTORY"):
+        path = Path(directory) / name
+        if is_there(path):
+            return _read(path, f"the credential {name}")
+    if file:
+        path = _expanded(file, key)
+        _check_private(path, key)
+        return _read(path, key)
+    text = environ.get(variable, "") if variable else ""
+    return _alone(text, f"{variable}: it") if text else None
+
+
+def is_there(path: Path) -> bool:
+    """Whether something is at `path`; what cannot be looked at is, and reading it will say why."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def _expanded(file: str, key: str) -> Path:
+    try:
+        return Path(file).expanduser()
+    except RuntimeError as exc:
+        raise ScribedError(f"{key}: {file} names no home directory; write the whole path") from exc
+
+
+def _check_private(path: Path, key: str) -> None:
+    try:
+        status = path.stat()
+    except OSError as exc:
+        raise ScribedError(f"{key}: {path} cannot be read: {exc.strerror}") from exc
+    if status.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+        mode = stat.S_IMODE(status.st_mode)
+        raise ScribedError(f"{key}: {path} is open to others (mode {mode:04o}); chmod 600 {path}")
+    if status.st_uid not in (os.getuid(), 0):
+        raise ScribedError(f"{key}: {path} belongs to another user; chown it to this one")
+
+
+def _read(path: Path, key: str) -> str:
+    try:
+        text = path.read_text("utf-8")
+    except OSError as exc:
+        raise ScribedError(f"{key}: {path} cannot be read: {exc.strerror}") from exc
+    except UnicodeDecodeError as exc:
+        raise ScribedError(f"{key}: {path} is not a text file") from exc
+    return _alone(text, f"{key}: {path}")
+
+
+def _alone(text: str, where: str) -> str:
+    """The secret in `text`, without the space around it."""
+    secret = text.strip()
+    if not secret:
+        raise ScribedError(f"{where} is empty")
+    if any(character.isspace() or not character.isprintable() for character in secret):
+        raise ScribedError(f"{where} must hold the secret alone, on one line")
+    return secret
