@@ -1,0 +1,62 @@
+"""The `scribed` command: one file a subcommand."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+import traceback
+from collections.abc import Sequence
+
+from scribed import __version__
+from scribed.errors import ExitStatus, ScribedError
+
+EPILOG = """\
+exit status: 0 done, end of input or asked to stop; 1 failed; 2 wrong usage; 70 a bug; 75 the state
+directory is in use; 78 no valid configuration. Without -c the configuration is
+/etc/scribed/scribed.toml, else $XDG_CONFIG_HOME/scribed/scribed.toml.
+"""
+
+
+COMMANDS = {
+    "run": "the daemon, in the foreground",
+    "check": "every problem of the configuration at once",
+    "simulate": "a stand-in for the speech service, for development without a key",
+    "demo": "the whole chain on this machine, with nothing configured",
+}
+
+
+def parser(chosen: str) -> argparse.ArgumentParser:
+    """The command line, with the options of the `chosen` command: only its file is imported."""
+    top = argparse.ArgumentParser(
+        prog="scribed",
+        description="The speech ear for robots: microphone in, committed transcripts out on MQTT.",
+        epilog=EPILOG,
+    )
+    top.add_argument("--version", action="version", version=f"scribed {__version__}")
+    subparsers = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, summary in COMMANDS.items():
+        command = subparsers.add_parser(name, help=summary)
+        if name == chosen:
+            importlib.import_module(f"scribed.cli.{name}").configure(command)
+    return top
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; return its exit status. What the user did wrong is one line on stderr."""
+    words = sys.argv[1:] if argv is None else list(argv)
+    try:
+        args = parser(words[0] if words else "").parse_args(words)
+        return int(args.run(args))
+    except ScribedError as exc:
+        for line in str(exc).splitlines():
+            print(f"scribed: {line}", file=sys.stderr)
+        return exc.exit_status
+    except KeyboardInterrupt:
+        return ExitStatus.OK
+    except BrokenPipeError:  # the reader of our output went away, as `scribed … | head` does
+        sys.stderr.close()
+        return ExitStatus.FAILED
+    except Exception:  # noqa: BLE001 -- the last door: a bug is told with its traceback, and as one
+        traceback.print_exc()
+        return ExitStatus.BUG

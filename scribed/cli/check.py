@@ -1,0 +1,93 @@
+"""`scribed check`: every problem of the configuration at once, or what it comes to."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from scribed.cli import loading
+from scribed.config import Config, flatten
+from scribed.daemon import api_key, mqtt_password
+from scribed.errors import ConfigError, ExitStatus, ScribedError
+from scribed.service.names import identity, instance_of, state_directory
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Give the subcommand its options."""
+    parser.description = (
+        "Check the configuration without touching microphone, network or broker. "
+        "Prints a line for each problem (section.key: what is wrong, what is allowed) and exits "
+        "78, or says that it is valid and exits 0. A missing key is a warning: `scribed run` "
+        "starts without one and says so in alert/auth_failed."
+    )
+    loading.add_config_option(parser)
+    parser.add_argument(
+        "--show",
+        action="store_true",
+        help="print every effective value and where it comes from; secrets are masked",
+    )
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Check; return the exit status."""
+    environ = dict(os.environ)
+    path = loading.config_path(args.config, environ)
+    try:
+        loaded = loading.load(path, environ)
+    except ConfigError as exc:
+        count = len(exc.problems)
+        print(f"{path}: {count} problem{'s' if count > 1 else ''}", file=sys.stderr)
+        for problem in exc.problems:
+            print(f"  {problem}", file=sys.stderr)
+        return ExitStatus.CONFIG
+    if args.show:
+        _show(loaded, environ)
+    for warning in _warnings(loaded.config, environ):
+        print(f"warning: {warning}", file=sys.stderr)
+    print(f"{path}: valid")
+    return ExitStatus.OK
+
+
+def _warnings(config: Config, environ: Mapping[str, str]) -> list[str]:
+    try:
+        api_key(config.provider, environ)
+    except ScribedError as exc:
+        return [str(exc)]
+    return []
+
+
+def _show(loaded: loading.Loaded, environ: Mapping[str, str]) -> None:
+    section = ""
+    for key, value in flatten(loaded.config).items():
+        table, name = key.rsplit(".", 1)
+        if table != section:
+            print(f"{'' if not section else chr(10)}[{table}]")
+            section = table
+        origin = loaded.origins.get(key, "default")
+        print(f"{name + ' = ' + _toml(value):<42} # {origin}")
+    instance = instance_of(loaded.path)
+    who = identity(loaded.config, instance)
+    print(f"\n# robot {who.robot}, source {who.source}, instance {instance}")
+    print(f"# topics {who.base}/…, client id {who.client_id}")
+    print(f"# state {state_directory(instance, environ)}")
+    print(f"# elevenlabs-api-key: {_masked(lambda: api_key(loaded.config.provider, environ))}")
+    print(f"# mqtt-password: {_masked(lambda: mqtt_password(loaded.config, environ))}\n")
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return str(value)
+
+
+def _masked(get: Any) -> str:
+    try:
+        return "none" if get() is None else "********"
+    except ScribedError as exc:
+        return f"none ({exc})"

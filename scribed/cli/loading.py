@@ -1,0 +1,89 @@
+"""Finding and reading the configuration file, for every command that needs one."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from scribed.config import Config, Origins, examine
+from scribed.daemon import mqtt_password
+from scribed.errors import ConfigError, ScribedError
+from scribed.service.credentials import is_there
+from scribed.uplink.connection import tls_context
+
+SYSTEM_FILE = Path("/etc/scribed/scribed.toml")
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A valid configuration, its text, and where each value comes from."""
+
+    path: Path
+    text: str
+    config: Config
+    origins: Origins
+
+
+def add_config_option(parser: argparse.ArgumentParser) -> None:
+    """The option `-c FILE`."""
+    parser.add_argument(
+        "-c",
+        "--config",
+        metavar="FILE",
+        type=Path,
+        help="the configuration; an empty file is valid (default: /etc/scribed/scribed.toml, "
+        "else $XDG_CONFIG_HOME/scribed/scribed.toml)",
+    )
+
+
+def config_path(given: Path | None, environ: Mapping[str, str]) -> Path:
+    """The configuration file to use. Raises `ConfigError` where there is none."""
+    if given is not None:
+        return given
+    home = environ.get("XDG_CONFIG_HOME") or f"{environ.get('HOME', '')}/.config"
+    user_file = Path(home) / "scribed" / "scribed.toml"
+    for path in (SYSTEM_FILE, user_file):
+        if is_there(path):
+            return path
+    raise ConfigError(
+        [f"no configuration: make {SYSTEM_FILE} or {user_file} (it may be empty), or give -c FILE"]
+    )
+
+
+def load(given: Path | None, environ: Mapping[str, str]) -> Loaded:
+    """Read and check the configuration. Raises `ConfigError` with every problem."""
+    path = config_path(given, environ)
+    try:
+        text = path.read_text("utf-8")
+    except OSError as exc:
+        raise ConfigError([f"{path} cannot be read: {exc.strerror}"]) from exc
+    except UnicodeDecodeError as exc:
+        raise ConfigError([f"{path} is not UTF-8 text"]) from exc
+    return read(path, text, environ)
+
+
+def read(path: Path, text: str, environ: Mapping[str, str]) -> Loaded:
+    """The configuration in `text`. Raises `ConfigError` with every problem."""
+    config, origins, problems = examine(text, environ, name=str(path))
+    try:
+        tls_context(config.provider.ca_file)
+    except ScribedError as exc:
+        problems.append(str(exc))
+    if config.mqtt.ca_file and not _is_file(Path(config.mqtt.ca_file)):
+        problems.append(f"mqtt.ca_file: {config.mqtt.ca_file} is not a file; name a PEM file")
+    try:
+        mqtt_password(config, environ)
+    except ScribedError as exc:
+        problems.append(str(exc))
+    if problems:
+        raise ConfigError(problems)
+    return Loaded(path, text, config, origins)
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # it cannot be looked at
+        return False

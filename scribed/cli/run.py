@@ -1,0 +1,81 @@
+"""`scribed run`: the daemon, in the foreground."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import faulthandler
+import os
+import sys
+from pathlib import Path
+
+from scribed.cli import loading
+from scribed.daemon import Daemon, leave
+from scribed.errors import ConfigError, ScribedError
+from scribed.model import Alert
+from scribed.service import journal
+from scribed.service.names import identity, instance_of, state_directory
+
+GOOD_FILE = "config.good.toml"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Give the subcommand its options."""
+    parser.description = (
+        "Hear, transcribe and publish until SIGTERM or SIGINT, or the input's end. "
+        "Whether it hears is in {base}/state and in `systemctl status`. On an invalid "
+        "configuration the last good one is used, with alert/config_invalid; exit 78 only where "
+        "there is none. Under systemd it logs to the journal, else to stderr."
+    )
+    loading.add_config_option(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the daemon; does not return: the process ends with its exit status."""
+    faulthandler.enable()
+    environ = dict(os.environ)
+    path = loading.config_path(args.config, environ)
+    instance = instance_of(path)
+    state = state_directory(instance, environ)
+    loaded, alerts = _load(path, state, environ)
+    config = loaded.config
+    journal.configure(config.log.level)
+    echo = (lambda text: print(text, flush=True)) if sys.stdout.isatty() else None
+    daemon = Daemon(config, identity(config, instance), state, environ, echo=echo, alerts=alerts)
+    if not alerts:
+        _keep(state / GOOD_FILE, loaded.text)
+    leave(daemon.run())
+    raise AssertionError("unreachable")
+
+
+def _load(
+    path: Path, state: Path, environ: dict[str, str]
+) -> tuple[loading.Loaded, tuple[Alert, ...]]:
+    """The configuration, or the last good one with an alert. Raises `ConfigError`."""
+    try:
+        return loading.load(path, environ), ()
+    except ConfigError as exc:
+        good = state / GOOD_FILE
+        with contextlib.suppress(OSError, ScribedError, UnicodeDecodeError):
+            loaded = loading.read(good, good.read_text("utf-8"), environ)
+            for problem in exc.problems:
+                print(f"scribed: {path}: {problem}", file=sys.stderr)
+            print(f"scribed: uses the last good configuration, {good}", file=sys.stderr)
+            remedy = f"correct {path} (see `scribed check`) and restart"
+            return loaded, (Alert("config_invalid", "; ".join(exc.problems), remedy),)
+        raise
+
+
+def _keep(path: Path, text: str) -> None:
+    """Keep a configuration that is valid for the day that it is not."""
+    with contextlib.suppress(OSError):  # a full disk must not keep the ear shut
+        if path.exists() and path.read_bytes() == text.encode():
+            return
+        temporary = path.with_suffix(".new")
+        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        with os.fdopen(fd, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)

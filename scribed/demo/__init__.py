@@ -1,0 +1,1 @@
+"""The parts of `scribed demo`, which the tests use as well."""
