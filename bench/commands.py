@@ -1,0 +1,83 @@
+"""Real commands in noise: a WAV's worth of audio, and where in it somebody speaks."""
+
+from __future__ import annotations
+
+import random
+import tempfile
+import wave
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from scribed.demo.voice import speak
+
+RATE = 16_000
+PHRASES = (
+    "turn left",
+    "go forward two meters",
+    "stop",
+    "open the door",
+    "turn around",
+    "go back to the kitchen",
+    "what time is it",
+    "pick up the red box and put it on the table",
+)
+LEVEL_DBFS = -26.0
+"""Mean level of the speech, ITU-T's nominal one: WebRTC's gate judges levels as well as spectra, and
+flite itself is 12 dB louder than any microphone."""
+SPEECH_DB = 30.0
+"""What counts as speech: no more than so far below its mean level."""
+
+
+@dataclass(frozen=True)
+class Recording:
+    """s16le mono at 16 kHz, and the samples [start, end) of each command in it."""
+
+    pcm: bytes
+    spoken: list[tuple[int, int]]
+
+
+def commands_in_noise(seconds: float, snr_db: float, seed: int) -> Recording:
+    """Commands with pauses of 1 to 3 s, in pink noise (a room, a fan), reproducibly."""
+    rng = random.Random(seed)
+    voices = [_voice(phrase) for phrase in PHRASES]
+    track = np.zeros(int(seconds * RATE))
+    spoken = []
+    at = int(1.0 * RATE)
+    while True:
+        voice = rng.choice(voices)
+        if at + len(voice) + int(1.5 * RATE) > len(track):
+            break
+        track[at : at + len(voice)] = voice
+        spoken.append((at, at + len(voice)))
+        at += len(voice) + int(rng.uniform(1.0, 3.0) * RATE)
+    speech = np.concatenate([track[a:b] for a, b in spoken])
+    wanted = 32768 * 10 ** (LEVEL_DBFS / 20)
+    track *= wanted / np.sqrt(np.mean(speech**2))
+    noise = _pink(len(track), seed) * wanted / 10 ** (snr_db / 20)
+    samples = np.clip(track + noise, -32768, 32767).astype("<i2")
+    return Recording(samples.tobytes(), spoken)
+
+
+def _pink(length: int, seed: int) -> np.ndarray:
+    """Noise whose power falls by 3 dB an octave, with a mean power of 1."""
+    spectrum = np.fft.rfft(np.random.default_rng(seed).normal(size=length))
+    spectrum /= np.sqrt(np.maximum(np.arange(len(spectrum)), 1))
+    noise = np.fft.irfft(spectrum, length)
+    noise /= noise.std()
+    return noise
+
+
+def _voice(phrase: str) -> np.ndarray:
+    """The phrase without the silence around it."""
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory) / "voice.wav"
+        speak(phrase, path)
+        with wave.open(str(path)) as wav:
+            samples = np.frombuffer(wav.readframes(wav.getnframes()), "<i2").astype(float)
+    frame = RATE // 50
+    frames = samples[: len(samples) // frame * frame].reshape(-1, frame)
+    power = np.mean(frames**2, axis=1)
+    loud = np.flatnonzero(power > power.mean() / 10 ** (SPEECH_DB / 10))
+    return samples[loud[0] * frame : (loud[-1] + 1) * frame]
