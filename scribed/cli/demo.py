@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import signal
 import sys
 import time
 from pathlib import Path
@@ -51,6 +52,8 @@ def run(args: argparse.Namespace) -> int:
     # The stand-in and its recogniser take half a second and are an extra: only now.
     from scribed.demo.scene import scene  # noqa: PLC0415
 
+    for number in (signal.SIGTERM, signal.SIGHUP):  # they too leave nothing behind
+        signal.signal(number, signal.default_int_handler)
     begun = time.monotonic()
     with contextlib.suppress(KeyboardInterrupt), scene() as staged:
         _introduce(staged)
