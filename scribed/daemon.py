@@ -315,7 +315,16 @@ class Daemon:
         self._wait_for(self._store, clock.now() + 0.2)
         if not self._store.is_alive() and not self._capture.is_alive():
             self._release_numbers()
+        if self._delivery.is_alive():
+            self._tell_what_is_lost()
         logger.info("stopped")
+
+    def _tell_what_is_lost(self) -> None:
+        """Delivery hangs, in a name lookup or in connect, and cannot say so itself."""
+        published = self._delivery.report.published
+        ended = sum(published.get(topic, 0) for topic in ("transcript", "late", "ended"))
+        if lost := self._capture.report.detected - ended:
+            logger.error("%d finals were not published: the broker was not reached in time", lost)
 
     def _release_numbers(self) -> None:
         try:

@@ -28,9 +28,14 @@ FLOOR_HASTE_FRAMES = 50
 SNR_MIN_DB = -20.0
 
 
-def power(pcm: bytes) -> float:
-    """Mean power of s16le `pcm`, 1.0 at full scale; 0.0 of nothing."""
-    samples = array("h", pcm)
+METER_EVERY_SAMPLES = 4
+"""The meter looks at one sample in so many: the mean power of speech and noise is the same, and
+the meter is a third of what capture computes."""
+
+
+def power(pcm: bytes, every: int = 1) -> float:
+    """Mean power of one sample in `every` of s16le `pcm`, 1.0 at full scale; 0.0 of nothing."""
+    samples = array("h", pcm)[::every]
     if sys.byteorder == "big":
         samples.byteswap()
     if not samples:
@@ -70,7 +75,7 @@ class Meter:
 
     def add(self, frame: bytes, *, voiced: bool) -> None:
         """Measure `frame`, internal audio of any length."""
-        heard = power(frame)
+        heard = power(frame, METER_EVERY_SAMPLES)
         self.level_dbfs = dbfs(heard)
         self._recent.append(heard if voiced else None)
         if voiced:

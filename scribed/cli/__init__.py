@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
+from types import FrameType
 
 from scribed import __version__
 from scribed.errors import ExitStatus, ScribedError
@@ -42,9 +44,15 @@ def parser(chosen: str) -> argparse.ArgumentParser:
     return top
 
 
+def _asked_to_stop(_number: int, _frame: FrameType | None) -> None:
+    """SIGTERM before the command has its own way to end, while it is still importing."""
+    raise SystemExit(ExitStatus.OK)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return its exit status. What the user did wrong is one line on stderr."""
     words = sys.argv[1:] if argv is None else list(argv)
+    signal.signal(signal.SIGTERM, _asked_to_stop)
     try:
         args = parser(words[0] if words else "").parse_args(words)
         return int(args.run(args))

@@ -60,7 +60,7 @@ def _load(
         with contextlib.suppress(OSError, ScribedError, UnicodeDecodeError):
             loaded = loading.read(good, good.read_text("utf-8"), environ)
             for problem in exc.problems:
-                print(f"scribed: {path}: {problem}", file=sys.stderr)
+                print(f"scribed: {problem}", file=sys.stderr)
             print(f"scribed: uses the last good configuration, {good}", file=sys.stderr)
             remedy = f"correct {path} (see `scribed check`) and restart"
             return loaded, (Alert("config_invalid", "; ".join(exc.problems), remedy),)

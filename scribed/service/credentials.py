@@ -36,7 +36,7 @@ def credential(
         _check_private(path, key)
         return _read(path, key)
     text = environ.get(variable, "") if variable else ""
-    return _alone(text, f"{variable}: it") if text else None
+    return _alone(text, str(variable)) if text else None
 
 
 def is_there(path: Path) -> bool:

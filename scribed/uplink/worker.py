@@ -108,7 +108,7 @@ class Uplink(Worker):
     ) -> None:
         super().__init__("uplink", supervisor)
         self.inbox: Mailbox[SegmentEvent | Drain] = Mailbox(limit=1_000_000)  # the budget bounds it
-        self.report = UplinkReport(Link(), progress_at=clock.now())
+        self.report = UplinkReport(Link(since=clock.now()), progress_at=clock.now())
         self._provider, self._retry = config.provider, config.retry
         self._partials = config.transcript.partials
         self._max_age_s = config.spool.max_age_h * 3600
