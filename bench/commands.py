@@ -24,8 +24,8 @@ PHRASES = (
     "pick up the red box and put it on the table",
 )
 LEVEL_DBFS = -26.0
-"""Mean level of the speech, ITU-T's nominal one: WebRTC's gate judges levels as well as spectra, and
-flite itself is 12 dB louder than any microphone."""
+"""Mean level of the speech, ITU-T's nominal one: WebRTC's gate judges levels as well as spectra,
+and flite itself is 12 dB louder than any microphone."""
 SPEECH_DB = 30.0
 """What counts as speech: no more than so far below its mean level."""
 

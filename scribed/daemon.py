@@ -31,7 +31,7 @@ from scribed.capture.segmenter import Gate
 from scribed.capture.worker import Capture, SourceEnded
 from scribed.config import Audio, Config, ProviderSection
 from scribed.delivery.worker import Delivery, Finish
-from scribed.errors import ExitStatus, ScribedError
+from scribed.errors import ExitStatus, ScribedError, SourceError
 from scribed.interfaces import Request, Session, Source
 from scribed.model import (
     Alert,
@@ -67,6 +67,9 @@ NO_PROGRESS_S = 60.0
 """After the end of a file or pipe: give up when nothing was answered for so long."""
 LAST_MESSAGES_S = 30.0
 """After the end of a file or pipe: how long a broker may take for the last transcripts."""
+STDIN_CLOSED = (
+    'audio.source: standard input is closed; pipe raw s16le into it, or use "alsa" or "file"'
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -402,6 +405,8 @@ def _open_source(audio: Audio) -> Source:
 
             return FileSource(audio)
         case "stdin":
+            if sys.stdin is None:  # closed at the start: descriptor 0 is one of our own by now
+                raise SourceError(STDIN_CLOSED)
             from scribed.capture.sources.pcm import StdinSource  # noqa: PLC0415
 
             return StdinSource(audio)

@@ -13,7 +13,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from scribed.config import Config, Origins, examine, flatten, parse
+from scribed.config import Config
+from scribed.configfile import Origins, examine, flatten, parse
 from scribed.errors import ConfigError, ExitStatus
 
 THE_FILE = Path(__file__).parent.parent / "config" / "scribed.toml"

@@ -148,11 +148,12 @@ def test_who_waits_for_room_goes_on_when_there_is_some() -> None:
     budget = Budget(100)
     budget.charge(150)
     begun = time.monotonic()
-    thread = in_thread(lambda: budget.refund(60))
+    consumer = threading.Timer(0.05, budget.refund, args=(60,))
+    consumer.start()
     assert budget.wait_for_room(SOON)
     assert time.monotonic() - begun < SOON / 2
     assert budget.used == 90
-    thread.join(SOON)
+    consumer.join(SOON)
 
 
 # Worker

@@ -17,6 +17,7 @@ from scribed import clock
 from scribed.backoff import Backoff
 from scribed.capture.levels import Meter, quietest
 from scribed.capture.segmenter import Gate, Segmenter
+from scribed.capture.waits import READ_S, Waits
 from scribed.errors import SourceError
 from scribed.interfaces import EndOfInput, Source, Vad
 from scribed.model import (
@@ -39,16 +40,12 @@ from scribed.worker import Budget, Mailbox, Stop, Worker
 
 logger = logging.getLogger(__name__)
 
-READ_S = 0.1
-"""How long to sleep while nobody speaks: the pre-roll covers it, with a fifth of the wake-ups."""
 REOPEN_FIRST_S, REOPEN_MAX_S = 0.25, 2.0
 OPEN_BOUND_S = 10.0
 """How long opening a device may block: a sound server that hangs is found by its own timeout."""
 STUCK_FACTOR = 1.5
 """Live sound is dropped when so many times the budget waits."""
 NO_DEVICE_REMEDY = "plug the microphone in, or correct audio.device"
-MORE_WAITS_BYTES = RATE * SAMPLE_BYTES // 2
-"""A file or pipe that gave so much at once has more: read on without sleeping."""
 SEQ_LOW = 32
 """Ask for more numbers when so few are left."""
 METER_EVERY = 5
@@ -204,7 +201,7 @@ class Capture(Worker):
 
     def _listen(self, source: Source) -> None:
         """Read until the source ends (`EndOfInput`), is lost (`SourceError`), or we are stopped."""
-        waits = _Waits(self.inbox, source, self._frame_s)
+        waits = Waits(self.inbox, source, self._frame_s)
         heard_at, found = clock.now(), False
         while not self._stopping:
             self.beat()
@@ -336,29 +333,3 @@ class Capture(Worker):
         poller.register(self.inbox, select.POLLIN)
         if poller.poll(seconds * 1000):
             self._take_mail()
-
-
-class _Waits:
-    """How to sleep until there is something to read or mail to take."""
-
-    def __init__(self, inbox: Mailbox[Any], source: Source, frame_s: float) -> None:
-        self._live, self._frame_s = source.live, frame_s
-        self._mail, self._both = select.poll(), select.poll()
-        self._mail.register(inbox, select.POLLIN)
-        self._both.register(inbox, select.POLLIN)
-        self._pollable = source.pollable()
-        for fd, events in self._pollable:
-            self._both.register(fd, events)
-
-    def wait(self, block: Block | None, patience_s: float) -> bool:
-        """Sleep while no decision can fall due, `patience_s`; whether there may be mail.
-
-        Only for the last frame before a decision is it woken by the source itself.
-        """
-        if block is not None and not self._live and len(block.pcm) >= MORE_WAITS_BYTES:
-            return bool(self._mail.poll(0))
-        if block is not None and self._pollable and patience_s < 2 * self._frame_s:
-            return bool(self._both.poll(READ_S * 1000))
-        if patience_s < READ_S:
-            patience_s = max(self._frame_s, patience_s - self._frame_s)
-        return bool(self._mail.poll(min(patience_s, READ_S) * 1000))

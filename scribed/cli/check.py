@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from scribed.cli import loading
-from scribed.config import Config, flatten
+from scribed.config import Config
+from scribed.configfile import flatten
 from scribed.daemon import api_key, mqtt_password
 from scribed.errors import ConfigError, ExitStatus, ScribedError
 from scribed.service.names import identity, instance_of, state_directory

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from scribed.config import Config, Origins, examine
+from scribed.config import Config
+from scribed.configfile import Origins, examine
 from scribed.daemon import mqtt_password
 from scribed.errors import ConfigError, ScribedError
 from scribed.service.credentials import is_there

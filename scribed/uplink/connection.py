@@ -44,9 +44,16 @@ USER_TIMEOUT_S = 15.0
 """How long sent data may stay unacknowledged before the kernel gives the connection up."""
 MAX_RETRY_AFTER_S = 300.0
 
-_NO_UPGRADE = (LookupError, ValueError, CookieError)
-"""What the library's parser comes to on an answer that is no HTTP."""
-_HANDSHAKE_ERRORS = (websocket.WebSocketException, OSError, *_NO_UPGRADE)
+_LOST = (
+    OSError,
+    websocket.WebSocketTimeoutException,
+    websocket.WebSocketConnectionClosedException,
+)
+_HANDSHAKE_ERRORS = (
+    *_LOST,
+    websocket.WebSocketException,
+    *(LookupError, ValueError, CookieError),  # what its parser comes to on what is no HTTP
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,10 +314,10 @@ def _failure(host: str, status: int, exc: Exception) -> TransportError:
         return _refused(exc)
     elif status >= 400:
         return Refused(status, "")  # its headers are no headers, or its body did not come whole
-    elif isinstance(exc, (*_NO_UPGRADE, websocket.WebSocketBadStatusException)):
-        words = "what answers there is no WebSocket server; correct provider.url"
-    else:
+    elif isinstance(exc, _LOST):
         words = _words(exc)
+    else:  # in no words of the library, which quotes what it got, perhaps the key
+        words = "what answers there is no WebSocket server; correct provider.url"
     return TransportError(f"{host}: {words}")
 
 

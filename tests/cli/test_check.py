@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from scribed.cli.loading import SYSTEM_FILE
-from scribed.config import flatten, parse
+from scribed.configfile import flatten, parse
 from tests.cli.shell import Said, Shell
 
 SECRET = "sk_0123456789"

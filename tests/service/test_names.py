@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scribed.config import Config, parse
+from scribed.config import Config
+from scribed.configfile import parse
 from scribed.service.names import (
     STOCK_NAMES,
     identity,

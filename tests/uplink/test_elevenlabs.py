@@ -320,6 +320,13 @@ def test_c_without_t_is_published_after_50_ms_and_a_late_t_is_swallowed() -> Non
     assert dialogue.texts == [("a", "Hello."), ("b", "Stop.")]
 
 
+def test_a_late_t_is_swallowed_once_and_an_early_one_with_the_same_text_is_an_answer() -> None:
+    dialogue = Dialogue().ready().say("a", "b").c("Stop.").wait(0.05).t("Stop.")
+    dialogue.t("Stop.", ("Stop.", 1.2, 1.4))
+    assert dialogue.texts == [("a", "Stop."), ("b", "Stop.")]
+    assert dialogue.answers[1].words == (Word("Stop.", 200, 400),)
+
+
 def test_t_without_c_is_an_answer() -> None:
     dialogue = Dialogue().ready().say("a", "b", "c").t("One.").t("Two.").t("Three.")
     assert dialogue.texts == [("a", "One."), ("b", "Two."), ("c", "Three.")]
@@ -555,6 +562,11 @@ def test_each_error_ends_the_session_with_its_remedy(
     assert dialogue.failed == Failed(remedy, f"{kind}: No.", blamed, alert)
 
 
+def test_an_utterance_that_has_its_text_is_not_to_blame() -> None:
+    dialogue = Dialogue().ready().say("a", "b").c("One.").hear("input_error", error="No.")
+    assert dialogue.failed.blamed == "b"
+
+
 def test_an_error_before_the_session_began_blames_nobody() -> None:
     assert Dialogue().hear("input_error", error="No.").failed.blamed is None
 
@@ -638,6 +650,13 @@ def test_an_answer_is_owed_from_when_the_commit_left_the_machine() -> None:
     )
 
 
+def test_no_answer_is_owed_for_an_utterance_that_is_still_spoken() -> None:
+    dialogue = Dialogue(answer_timeout_s=4).ready().say("a").begin("b").depart()
+    dialogue.c("One.").t("One.").wait(20).end().wait(20)
+    assert not dialogue.is_over
+    assert dialogue.depart().wait(4).is_over
+
+
 def test_an_answer_in_time_settles_what_is_owed_for_it_alone() -> None:
     dialogue = Dialogue(answer_timeout_s=4).ready().say("a").wait(2).say("b").wait(1.9)
     assert not dialogue.c("One.").t("One.").wait(2).is_over
@@ -704,6 +723,27 @@ def test_a_message_that_may_have_been_an_answer_and_cannot_be_read_ends_the_sess
     failed = Dialogue().ready().say("a").hear_raw(message).failed
     assert (failed.remedy, failed.blamed, failed.alert) == (Remedy.BACK_OFF, None, None)
     assert failed.reason.startswith("a message that cannot be read: ")
+
+
+@pytest.mark.parametrize("kind", ["partial_transcript", "committed_transcript"])
+def test_a_text_that_nobody_can_have_said_ends_the_session(kind: str) -> None:
+    dialogue = Dialogue().ready().say("a").hear(kind, text="x" * 20_000)
+    assert not dialogue.is_over
+    failed = Dialogue().ready().say("a").hear(kind, text="x" * 20_001).failed
+    assert failed == Failed(Remedy.BACK_OFF, "a text of 20001 characters", UtteranceId("a"))
+
+
+def test_words_that_nobody_can_have_said_end_the_session() -> None:
+    dialogue = Dialogue().ready().say("a").t("x", *[("\u0301\u0323" * 1000, 0.0, 0.1)] * 11)
+    assert dialogue.failed.reason == "a text of 22001 characters"
+
+
+def test_answers_without_end_end_the_session() -> None:
+    dialogue = Dialogue().ready().begin("a")
+    for n in range(33):
+        assert not dialogue.is_over
+        dialogue.c(str(n))
+    assert dialogue.failed.reason == "more answers than commits"
 
 
 # The key

@@ -35,6 +35,11 @@ KEEPALIVE_S = 10.0
 PAIR_S = 0.05
 """How long to wait for the second half of an answer: T follows C after about 15 ms."""
 MAX_REASON = 200
+MAX_TEXT = 20_000
+"""Characters of text and words in one message, far more than can be said in 28 s. Normalising may
+take a time that grows with the square of the length: 80 000 characters took 5 s."""
+MAX_PARTS = 32
+"""Answers to one utterance: its own, and those to commits that the service made itself."""
 MAX_TIME_S = 1e6
 """No word is so late in an utterance; a number beyond it is not meant as a time."""
 
@@ -234,9 +239,15 @@ class ElevenLabsSession:
     def _decoded(self, message: str | bytes) -> _Message:
         """The message; an unreadable one fails the session, unless its type is none of ours."""
         try:
-            return _DECODER.decode(message)
+            m = _DECODER.decode(message)
         except (msgspec.DecodeError, RecursionError) as exc:
             problem = str(exc)
+        else:
+            size = len(m.text or "") + sum(len(token.text) for token in m.words or ())
+            if size <= MAX_TEXT:
+                return m
+            self._fail(Remedy.BACK_OFF, f"a text of {size} characters", blame=True)
+            return _Message()
         try:
             kind = _KIND.decode(message).message_type
         except (msgspec.DecodeError, RecursionError):
@@ -339,6 +350,9 @@ class ElevenLabsSession:
         self._last_committed, self._last_partial = part.text, ""
         for pending in self._pending:
             if not pending.answered:
+                if len(pending.parts) == MAX_PARTS:
+                    self._fail(Remedy.BACK_OFF, "more answers than commits", blame=True)
+                    return
                 pending.parts.append(part)
                 pending.answered = pending.ended
                 self._publish_answered(now)
