@@ -1,6 +1,6 @@
 """Reading the configuration: all its problems at once, and where each value comes from. Pure.
 
-`section.key: what is wrong, what is allowed`, a line for each. An empty file is valid; the variables
+`section.key: what is wrong, what is allowed`, a line for each. An empty file is valid; variables
 `SCRIBED_<SECTION>__<KEY>` stand over the file.
 """
 

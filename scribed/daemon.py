@@ -270,23 +270,25 @@ class Daemon:
         self._begin_stop("end of input")
         if end.error is not None:
             logger.error("%s", end.error)
+        ended_at = clock.now()
         self._uplink.inbox.put(Drain(float("inf")))
         while self._uplink.is_alive():
             self._wait_for(self._uplink, clock.now() + 1.0)
             if self._failed:
                 return ExitStatus.BUG
-            if self._stop_asked or clock.now() - self._uplink.report.progress_at > NO_PROGRESS_S:
+            if self._stop_asked:
+                return self._stop()
+            if clock.now() - max(self._uplink.report.progress_at, ended_at) > NO_PROGRESS_S:
                 self._uplink.inbox.put(Drain(clock.now()))
                 self._wait_for(self._uplink, clock.now() + 1.0)
                 break
         waiting = self._uplink.report.utterances
-        grace = DELIVERY_STOP_S if self._stop_asked else LAST_MESSAGES_S
-        self._end_delivery(clock.now() + grace)
+        self._end_delivery(clock.now() + LAST_MESSAGES_S)
         if waiting:
             logger.error("%d utterance(s) have no answer; they end as failed", waiting)
-        if end.error is not None or (waiting and not self._stop_asked):
-            return ExitStatus.FAILED
-        return ExitStatus.OK
+        unsent = self._delivery.report.queued
+        failed = end.error is not None or waiting or unsent or self._delivery.is_alive()
+        return ExitStatus.FAILED if failed and not self._stop_asked else ExitStatus.OK
 
     def _begin_stop(self, why: str) -> None:
         self._stopping, self._stop_asked = True, False
@@ -301,7 +303,7 @@ class Daemon:
                 self._failed = item
                 self._log_crash(item)
             elif isinstance(item, Signal):
-                self._stop_asked = True
+                self._stop_asked = self._stop_asked or item.number != signal.SIGHUP
             elif isinstance(item, Finished) and item.worker == worker.name:
                 worker.join(max(0.0, deadline - clock.now()))
             else:
@@ -313,7 +315,13 @@ class Daemon:
     def _end_delivery(self, deadline: float) -> None:
         self._publish_state()
         self._delivery.inbox.put(Finish(deadline))
-        self._wait_for(self._delivery, deadline)
+        was_asked = self._stop_asked
+        while self._delivery.is_alive() and clock.now() < deadline and not self._failed:
+            self._wait_for(self._delivery, min(deadline, clock.now() + 0.5))
+            if self._stop_asked and not was_asked:  # a broker that is away may not hold us
+                was_asked = True
+                deadline = min(deadline, clock.now() + DELIVERY_STOP_S)
+                self._delivery.inbox.put(Finish(deadline))
         self._store.inbox.put(Stop())
         self._wait_for(self._store, clock.now() + 0.2)
         if not self._store.is_alive() and not self._capture.is_alive():

@@ -90,10 +90,10 @@ class Budget:
             self._used -= amount
             self._changed.notify_all()
 
-    def wait_for_room(self, timeout: float) -> bool:
-        """Wait at most `timeout` seconds until less than the limit is used; say whether it is."""
+    def wait_for_room(self, timeout: float, spare: int = 0) -> bool:
+        """Wait at most `timeout` seconds until more than `spare` bytes are free; are they?"""
         with self._changed:
-            return self._changed.wait_for(lambda: self._used < self.limit, timeout)
+            return self._changed.wait_for(lambda: self._used + spare < self.limit, timeout)
 
 
 class Stop:

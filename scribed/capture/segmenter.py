@@ -175,6 +175,8 @@ class Segmenter:
 
     def _open_if_long_enough(self, events: list[SegmentEvent]) -> None:
         assert self._candidate is not None
+        # However sparse the voiced frames: it is never longer than what may be open.
+        del self._candidate[: max(0, len(self._candidate) - self._hold_after + 1)]
         if sum(frame.voiced for frame in self._candidate) < self._minimum:
             return
         frames, silence, lost = self._candidate, self._silence, self._lost

@@ -10,7 +10,7 @@ from scribed.model import RATE, SAMPLE_BYTES, Block
 from scribed.worker import Mailbox
 
 READ_S = 0.1
-"""How much is heard at once where no decision can fall due: a chunk, and a fifth of the wake-ups."""
+"""How much is heard at once where no decision can fall due: a chunk, a fifth of the wake-ups."""
 MORE_WAITS_BYTES = RATE * SAMPLE_BYTES // 2
 """A file or pipe that gave so much at once has more: read on without sleeping."""
 

@@ -46,6 +46,9 @@ OPEN_BOUND_S = 10.0
 STUCK_FACTOR = 1.5
 """Live sound is dropped when so many times the budget waits."""
 NO_DEVICE_REMEDY = "plug the microphone in, or correct audio.device"
+SPARE_BYTES = 1 << 20
+"""A file or pipe is read on only while so much is free: what one read can post must not make the
+uplink give up what waits."""
 SEQ_LOW = 32
 """Ask for more numbers when so few are left."""
 METER_EVERY = 5
@@ -118,7 +121,8 @@ class Capture(Worker):
         self._backoff = Backoff(REOPEN_FIRST_S, REOPEN_MAX_S)
         self._frames = 0
         self._expected: int | None = None
-        self._stopping = self._absent = self._dropping = False
+        self._absence: str | None = None  # why there is no microphone
+        self._stopping = self._dropping = self._hears = False
 
     def work(self) -> None:
         while not self._stopping:
@@ -137,7 +141,10 @@ class Capture(Worker):
                 self._end(source.device, None)
                 return
             except SourceError as exc:
-                self._lost(source, exc)
+                if self._hears or not self._reopen:
+                    self._lost(source, exc)
+                else:
+                    self._miss(exc)  # it opens, and gives nothing: no better than none
                 if not self._reopen:
                     self._end(source.device, str(exc))
                     return
@@ -157,17 +164,19 @@ class Capture(Worker):
         self.beat(OPEN_BOUND_S)
         source = self._open_source()
         self._vad.reset()
-        self._expected = None
-        self._report_device(source.device, "open")
+        self._expected, self._hears = None, False
+        if self._absence is None:
+            self._report_device(source.device, "open")
         return source
 
     def _miss(self, exc: SourceError) -> None:
-        """There is no microphone: say so once, and go on looking."""
-        if not self._absent:
-            self._absent = True
-            logger.error("no microphone: %s", exc)
+        """There is no microphone: say why, once for each reason, and go on looking."""
+        why = str(exc)
+        if why != self._absence:
+            self._absence = why
+            logger.error("no microphone: %s", why)
             self._report_device(self.report.device, "absent")
-            self.supervisor.put(Alert("no_device", str(exc), NO_DEVICE_REMEDY))
+            self.supervisor.put(Alert("no_device", why, NO_DEVICE_REMEDY))
 
     def _end(self, device: Device, error: str | None) -> None:
         """Nothing more will come."""
@@ -177,9 +186,10 @@ class Capture(Worker):
 
     def _found(self, source: Source) -> None:
         """Frames really arrive: only that proves that the device is there."""
+        self._hears = True
         self._backoff.reset()
-        if self._absent:
-            self._absent = False
+        if self._absence is not None:
+            self._absence = None
             self.supervisor.put(AlertCleared("no_device"))
         device = source.device
         logger.info("hears %s (%s Hz, channels: %s)", device.name, device.rate, device.channels)
@@ -202,15 +212,14 @@ class Capture(Worker):
     def _listen(self, source: Source) -> None:
         """Read until the source ends (`EndOfInput`), is lost (`SourceError`), or we are stopped."""
         waits = Waits(self.inbox, source, self._frame_s)
-        heard_at, found = clock.now(), False
+        heard_at = clock.now()
         while not self._stopping:
             self.beat()
             block = source.read()
             if block is not None:
                 heard_at = clock.now()
                 self._hear(block, live=source.live)
-                if not found:
-                    found = True
+                if not self._hears:
                     self._found(source)
             elif source.live and clock.now() - heard_at > self._stall_s:
                 name = source.device.name
@@ -276,7 +285,7 @@ class Capture(Worker):
         return not full
 
     def _wait_for_room(self) -> None:
-        while not self._stopping and not self._budget.wait_for_room(READ_S):
+        while not self._stopping and not self._budget.wait_for_room(READ_S, SPARE_BYTES):
             self.beat()
             self._take_mail()
 

@@ -41,12 +41,17 @@ def run(args: argparse.Namespace) -> int:
     loaded, alerts = _load(path, state, environ)
     config = loaded.config
     journal.configure(config.log.level)
-    echo = (lambda text: print(text, flush=True)) if sys.stdout.isatty() else None
+    echo = _echo if sys.stdout.isatty() else None
     daemon = Daemon(config, identity(config, instance), state, environ, echo=echo, alerts=alerts)
     if not alerts:
         _keep(state / GOOD_FILE, loaded.text)
     leave(daemon.run())
     raise AssertionError("unreachable")
+
+
+def _echo(text: str) -> None:
+    with contextlib.suppress(OSError):  # the terminal is gone; the daemon goes on
+        print(text, flush=True)
 
 
 def _load(

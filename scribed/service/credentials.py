@@ -61,6 +61,11 @@ def _check_private(path: Path, key: str) -> None:
     try:
         status = path.stat()
     except OSError as exc:
+        if "/" not in str(path):  # perhaps the secret itself: it is not to be repeated
+            raise ScribedError(
+                f"{key}: names a file that cannot be read: {exc.strerror}; it is a path, "
+                "the secret stands in the file"
+            ) from exc
         raise ScribedError(f"{key}: {path} cannot be read: {exc.strerror}") from exc
     if status.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
         mode = stat.S_IMODE(status.st_mode)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 
 from systemd import daemon
@@ -9,22 +10,22 @@ from systemd import daemon
 
 def ready(status: str) -> None:
     """Configuration valid, store recovered, threads running."""
-    daemon.notify(f"READY=1\nSTATUS={status}")
+    _tell(f"READY=1\nSTATUS={status}")
 
 
 def status(text: str) -> None:
     """One line for `systemctl status`."""
-    daemon.notify(f"STATUS={text}")
+    _tell(f"STATUS={text}")
 
 
 def alive() -> None:
     """Feed the watchdog; only where every worker's heartbeat is fresh."""
-    daemon.notify("WATCHDOG=1")
+    _tell("WATCHDOG=1")
 
 
 def stopping() -> None:
     """The end has begun."""
-    daemon.notify("STOPPING=1")
+    _tell("STOPPING=1")
 
 
 def watchdog_s() -> float | None:
@@ -32,3 +33,9 @@ def watchdog_s() -> float | None:
     microseconds = os.environ.get("WATCHDOG_USEC", "")
     for_us = os.environ.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
     return int(microseconds) / 1e6 if microseconds.isdigit() and for_us else None
+
+
+def _tell(message: str) -> None:
+    """Say it if anybody listens: a socket that is gone must not end an ear that hears."""
+    with contextlib.suppress(OSError):
+        daemon.notify(message)

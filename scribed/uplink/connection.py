@@ -278,13 +278,18 @@ def _connect(url: str, deadline: float, tls: ssl.SSLContext) -> socket.socket:
         host, parts.port or (443 if secure else 80), type=socket.SOCK_STREAM
     )
     last: OSError = OSError("no address")
-    for family, kind, protocol, _, address in addresses:
-        sock = socket.socket(family, kind, protocol)
+    for n, (family, kind, protocol, _, address) in enumerate(addresses):
+        try:
+            sock = socket.socket(family, kind, protocol)
+        except OSError as exc:  # a family that this kernel does not have
+            last = exc
+            continue
         try:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(USER_TIMEOUT_S * 1000))
-            sock.settimeout(_remaining(deadline))
+            # A black hole (IPv6 without a route) may not take the time of the addresses behind it.
+            sock.settimeout(_remaining(deadline) / (len(addresses) - n))
             sock.connect(address)
             if not secure:
                 return sock

@@ -111,6 +111,7 @@ class Uplink(Worker):
         self.report = UplinkReport(Link(since=clock.now()), progress_at=clock.now())
         self._provider, self._retry = config.provider, config.retry
         self._partials = config.transcript.partials
+        self._stale_after_s = config.transcript.stale_after_s
         self._max_age_s = config.spool.max_age_h * 3600
         self._new_session, self._connect = new_session, connect
         self._delivery, self._budget = delivery, budget
@@ -118,6 +119,7 @@ class Uplink(Worker):
         self._backoff = Backoff(config.retry.initial_s, config.retry.max_s)
         self._not_before = self._tried_at = float("-inf")
         self._reconnected_at_once = False
+        self._may_hurry = False  # the delay is our own, not one that the service asked for
         self._drain_by: float | None = None
         self._who = Provider(self._provider.name, "", "")
         self._alerts: set[str] = set()
@@ -221,8 +223,6 @@ class Uplink(Worker):
     def _on_ready(self, session_id: str) -> None:
         self._who = replace(self._who, session_id=session_id)
         self._set_link(LinkState.CONNECTED)
-        for code in self._alerts & {"auth_failed", "quota"}:
-            self._clear(code)
         if self._up is not True:
             self._up = True
             logger.info("link up: %s answers", self._provider.name)
@@ -232,9 +232,11 @@ class Uplink(Worker):
         entry = self._backlog.get(id)
         if entry is None:
             return
+        now = clock.now()
         if entry.first_partial_at is None:
-            entry.first_partial_at = clock.now()
-        if self._partials:
+            entry.first_partial_at = now
+        live = entry.ended is None or now - entry.ended.at <= self._stale_after_s
+        if self._partials and live:
             self._delivery.put(Partial(entry.started, entry.rev, text, self._who))
             entry.rev += 1
 
@@ -245,8 +247,8 @@ class Uplink(Worker):
         now = clock.now()
         self._backoff.reset()
         self._reconnected_at_once = False
-        if "backend_down" in self._alerts:
-            self._clear("backend_down")
+        for code in self._alerts - {"spool_full"}:
+            self._clear(code)
         if not is_speech(committed.answer.text):
             self._close(entry, Outcome.NO_SPEECH)
             return
@@ -280,12 +282,16 @@ class Uplink(Worker):
             return
         self._charge(failed)
         now, remedy = clock.now(), failed.remedy
+        self._may_hurry = remedy in (Remedy.BACK_OFF, Remedy.RECONNECT) and (
+            failed.retry_after_s is None
+        )
+        if remedy is Remedy.RECONNECT and not self._backlog:  # an ordinary end of an idle link
+            self._not_before = now + self._retry.initial_s
+            self._set_link(LinkState.IDLE)
+            return
         if remedy is Remedy.RECONNECT and not self._reconnected_at_once:
             self._reconnected_at_once = True
             self._not_before = now
-            if not self._backlog:
-                self._set_link(LinkState.IDLE)
-                return
         elif remedy is Remedy.REFUSED:
             self._not_before = now + self._retry.refused_s
         elif remedy is Remedy.COOL_DOWN:
@@ -356,12 +362,13 @@ class Uplink(Worker):
                 utterances=len(self._backlog),
                 seconds=seconds(nbytes),
                 audio_sent_s=self.report.audio_sent_s + sent_s,
-                progress_at=self.report.progress_at if self._backlog else clock.now(),
+                progress_at=self.report.progress_at
+                if self._backlog and self.report.utterances
+                else clock.now(),
             )
 
     def _hurry(self, now: float) -> None:
-        waiting = self.report.link.state is LinkState.BACKOFF
-        if waiting and now - self._tried_at >= TRY_AT_ONCE_S:
+        if self._may_hurry and now - self._tried_at >= TRY_AT_ONCE_S:
             self._not_before = now
 
     def _make_room(self, now: float) -> None:

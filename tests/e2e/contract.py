@@ -1,0 +1,223 @@
+"""The messages as the contract has them (section 4): all fields with their types, all flags.
+
+Written down once more, by hand: what the daemon is built from must not be what it is held against.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from scribed.demo.subscriber import Received
+
+NULL = type(None)
+NUMBER = (int, float)
+HEADER: dict[str, tuple[type, ...]] = {
+    "schema": (str,),
+    "robot": (str,),
+    "source": (str,),
+    "run_id": (str,),
+    "t": (str,),
+}
+TRANSCRIPT: dict[str, tuple[type, ...]] = HEADER | {
+    "utterance_id": (str,),
+    "seq": (int,),
+    "rev": (int,),
+    "is_final": (bool,),
+    "final_reason": (str, NULL),
+    "continues": (str, NULL),
+    "text": (str,),
+    "norm": (str,),
+    "caution": (list,),
+    "language": (str, NULL),
+    "language_source": (str, NULL),
+    "confidence": (*NUMBER, NULL),
+    "words": (list, NULL),
+    "start_unix_ms": (int,),
+    "end_unix_ms": (int, NULL),
+    "emit_unix_ms": (int,),
+    "age_ms": (int, NULL),
+    "expires_at": (str,),
+    "clock_synced": (bool, NULL),
+    "boot_id": (str,),
+    "mono_start_ns": (int,),
+    "mono_end_ns": (int, NULL),
+    "mono_emit_ns": (int,),
+    "audio_ms": (int, NULL),
+    "audio_lost_ms": (int, NULL),
+    "level_dbfs": (*NUMBER, NULL),
+    "snr_db": (*NUMBER, NULL),
+    "trigger": (str,),
+    "latency": (dict,),
+    "provider": (dict,),
+    "attempt": (int, NULL),
+    "while_robot_speaking": (bool, NULL),
+    "while_robot_moving": (bool, NULL),
+    "late_reason": (str, NULL),
+    "restated": (bool,),
+}
+ONLY_IN_FINALS = (
+    *("final_reason", "end_unix_ms", "age_ms", "mono_end_ns", "audio_ms", "audio_lost_ms"),
+    *("level_dbfs", "attempt"),
+)
+"""Null in a partial, since only the end tells them; never in a final."""
+LATENCY = {
+    "end_to_publish_ms": (int, NULL),
+    "first_partial_ms": (int, NULL),
+    "provider_ms": (int, NULL),
+}
+PROVIDER = {"name": (str,), "model": (str,), "session_id": (str,)}
+WORD = {"text": (str,), "start_ms": (int,), "end_ms": (int,), "confidence": (*NUMBER, NULL)}
+SPEECH = HEADER | {"active": (bool,), "utterance_id": (str,), "seq": (int,)}
+ENDED = HEADER | {
+    "utterance_id": (str,),
+    "seq": (int,),
+    "outcome": (str,),
+    "start_unix_ms": (int,),
+    "end_unix_ms": (int, NULL),
+}
+EVENT = HEADER | {"event": (str,), "detail": (dict,)}
+ALERT = HEADER | {
+    "code": (str,),
+    "severity": (str,),
+    "since": (str,),
+    "message": (str,),
+    "remedy": (str,),
+}
+STATE = HEADER | {
+    "hearing": (bool, NULL),
+    "hearing_reason": (str,),
+    "state": (str,),
+    "mute_reasons": (list,),
+    "link": (dict,),
+    "device": (dict,),
+    "level_dbfs": (*NUMBER, NULL),
+    "noise_floor_dbfs": (*NUMBER, NULL),
+    "last_frame_age_ms": (int, NULL),
+    "last_final_age_s": (*NUMBER, NULL),
+    "backlog": (dict,),
+    "echo_signal": (str,),
+    "fast_words": (str, NULL),
+    "language": (str, NULL),
+    "overrides": (dict,),
+    "clock_synced": (bool, NULL),
+    "version": (str,),
+    "config_sha": (str, NULL),
+    "config_on_disk_differs": (bool, NULL),
+}
+LINK = {"state": (str,), "since": (str,), "last_error": (str, NULL)}
+DEVICE = {"name": (str,), "rate": (int, NULL), "channels": (int, NULL), "state": (str,)}
+BACKLOG = {"utterances": (int,), "seconds": NUMBER}
+
+FINAL_REASONS = (
+    *("commit", "provider", "length", "flush", "gap", "device_lost", "muted", "gated"),
+    *("shutdown", "restart", "no_commit"),
+)
+OUTCOMES = ("no_speech", "muted", "evicted", "expired", "failed", "quarantined")
+LINK_STATES = ("idle", "connecting", "connected", "backoff", "refused")
+HEARING_REASONS = (
+    *("ok", "starting", "muted", "robot_speaking", "not_listening", "no_device"),
+    *("silent_device", "stalled"),
+)
+
+RULES: dict[str, tuple[int, bool, tuple[int, int] | None]] = {
+    # topic: QoS, retained, the least and the most that its expiry may be; None: it has none
+    "status": (1, True, None),
+    "state": (1, True, None),
+    "transcript": (1, False, (1, 5)),
+    "text": (0, False, (1, 5)),
+    "late": (1, False, None),
+    "partial": (0, False, (1, 3)),
+    "speech": (1, False, (1, 5)),
+    "ended": (1, False, None),
+    "event": (1, False, (1, 60)),
+    "alert": (1, True, None),
+    "muted": (1, True, None),
+}
+"""An expiry is what is left of it when the message reaches the subscriber."""
+
+
+def check(message: Received) -> None:
+    """Hold one message against the contract: topic, flags, every field and its type."""
+    root = message.topic.partition("/")[0]
+    qos, retained, expiry = RULES[root]
+    assert (message.qos, message.retained) == (qos, retained), message
+    if expiry is None:
+        assert message.expiry_s is None, message
+    else:
+        least, most = expiry
+        assert message.expiry_s is not None, message
+        assert least <= message.expiry_s <= most, message
+    payload = message.payload
+    match root:
+        case "status":
+            assert payload in ("online", "offline")
+        case "muted":
+            assert payload in ("ON", "OFF")
+        case "text":
+            assert isinstance(payload, str)
+            assert payload
+        case "alert" if payload == "":
+            pass  # cleared
+        case "transcript" | "late" | "partial":
+            check_transcript(payload, final=root != "partial")
+        case "state":
+            check_state(payload)
+        case _:
+            schemas = {"speech": SPEECH, "ended": ENDED, "event": EVENT, "alert": ALERT}
+            check_types(payload, schemas[root])
+            assert payload["schema"] == f"stt.{root}/1"
+
+
+def check_transcript(payload: dict[str, Any], *, final: bool) -> None:
+    """Hold a `stt.transcript/1` against the contract, and its fields against each other."""
+    check_types(payload, TRANSCRIPT)
+    check_types(payload["latency"], LATENCY)
+    check_types(payload["provider"], PROVIDER)
+    assert payload["schema"] == "stt.transcript/1"
+    assert payload["is_final"] is final
+    for name in ONLY_IN_FINALS:
+        assert (payload[name] is not None) is final, name
+    assert payload["text"] == " ".join(payload["text"].split()) != ""
+    assert set(payload["norm"]) <= set(payload["norm"].lower())
+    if final:
+        check_times(payload)
+        assert payload["final_reason"] in FINAL_REASONS
+
+
+def check_times(final: dict[str, Any]) -> None:
+    """Every way in which a final says when it was spoken agrees with the others."""
+    start, end, emit = (final[f"{name}_unix_ms"] for name in ("start", "end", "emit"))
+    assert start <= end <= emit
+    assert abs(emit - end - final["age_ms"]) <= 2  # each is rounded for itself
+    assert final["latency"]["end_to_publish_ms"] == final["age_ms"]
+    mono_start, mono_end, mono_emit = (
+        final[f"mono_{name}_ns"] for name in ("start", "end", "emit")
+    )
+    assert abs((mono_end - mono_start) / 1e6 - (end - start)) <= 2
+    assert abs((mono_emit - mono_end) / 1e6 - final["age_ms"]) <= 2
+    for word in final["words"] or ():
+        check_types(word, WORD)
+        assert word["text"]
+        assert 0 <= word["start_ms"] <= word["end_ms"]
+    starts = [word["start_ms"] for word in final["words"] or ()]
+    assert starts == sorted(starts)
+
+
+def check_state(payload: dict[str, Any]) -> None:
+    """Hold a `stt.state/1` against the contract."""
+    check_types(payload, STATE)
+    check_types(payload["link"], LINK)
+    check_types(payload["device"], DEVICE)
+    check_types(payload["backlog"], BACKLOG)
+    assert payload["schema"] == "stt.state/1"
+    assert payload["link"]["state"] in LINK_STATES
+    assert payload["hearing_reason"] in HEARING_REASONS
+    assert (payload["hearing"] is True) == (payload["hearing_reason"] == "ok")
+
+
+def check_types(payload: dict[str, Any], fields: Mapping[str, tuple[type, ...]]) -> None:
+    """All `fields` are there, each of a type that it may have."""
+    for name, types in fields.items():
+        assert name in payload, f"{name} is not there: {payload}"
+        assert type(payload[name]) in types, f"{name} is {payload[name]!r}"

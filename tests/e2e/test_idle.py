@@ -1,0 +1,93 @@
+"""A robot is silent most of the day: what scribed costs meanwhile."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from tests.e2e.witness import WatchedRobot, assert_accounted, descriptors
+from tests.parts.cloud import Cloud
+from tests.parts.robot import Robot, silence
+
+WATCHED_S = 5.0
+WAKE_UPS_PER_S = 15
+"""Capture reads ten times a second; all else together has the rest."""
+UTTERANCES = 20
+
+
+def configuration(url: str, **provider: Any) -> dict[str, dict[str, Any]]:
+    return {"audio": {"source": "stdin"}, "provider": {"url": url, **provider}}
+
+
+def wake_ups(pid: int) -> int:
+    """How often the threads of a process went to sleep by themselves, all together."""
+    total = 0
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        text = (task / "status").read_text()
+        total += int(text.split("\nvoluntary_ctxt_switches:")[1].split()[0])
+    return total
+
+
+class Quiet:
+    """Writes silence to a robot's stdin in real time while the block runs."""
+
+    def __init__(self, robot: Robot) -> None:
+        self._robot, self._over = robot, threading.Event()
+        self._thread = threading.Thread(target=self._write, name="quiet")
+
+    def __enter__(self) -> Quiet:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _write(self) -> None:
+        while not self._over.is_set():
+            self._robot.speak(silence(0.1))
+
+
+def test_in_silence_it_sleeps(cloud: Cloud, tmp_path: Path) -> None:
+    with WatchedRobot(tmp_path, configuration(cloud.url)) as robot, Quiet(robot):
+        robot.wait_until_it_hears()
+        before, began = wake_ups(robot.process.pid), time.monotonic()
+        robot.subscriber.wait_for(lambda: False, WATCHED_S)
+        per_s = (wake_ups(robot.process.pid) - before) / (time.monotonic() - began)
+        assert robot.state["link"]["state"] == "idle"
+        assert per_s <= WAKE_UPS_PER_S
+        assert per_s >= 5, "it does not listen"
+    assert cloud.connections == 0
+
+
+def test_twenty_utterances_leave_nothing_behind(
+    cloud: Cloud, tmp_path: Path, command: bytes
+) -> None:
+    sections = configuration(cloud.url, idle_s=1.0)
+    with WatchedRobot(tmp_path, sections) as robot:
+        pid = robot.process.pid
+
+        def speak(count: int) -> tuple[int, int]:
+            said = len(robot.finals) + count
+            for _ in range(count):
+                robot.speak(silence(0.1) + command + silence(0.6), pace=12.0)
+            robot.wait_for_texts(said)
+            robot.wait_for(lambda: robot.state["link"]["state"] == "idle")
+            return descriptors(pid), len(list(Path(f"/proc/{pid}/task").iterdir()))
+
+        after_one = speak(1)
+        assert speak(UTTERANCES - 1) == after_one
+        assert len(assert_accounted(robot)) == UTTERANCES
+    assert cloud.connections == 2  # it was closed in between, and opened again
+
+
+def test_at_16_khz_mono_no_numpy_is_loaded(cloud: Cloud, tmp_path: Path, command: bytes) -> None:
+    with WatchedRobot(tmp_path, configuration(cloud.url)) as robot:
+        robot.speak(silence(0.2) + command + silence(0.7), pace=4.0)
+        robot.wait_for_texts(1)
+        maps = Path(f"/proc/{robot.process.pid}/maps").read_text()
+        assert "_webrtcvad" in maps
+        assert "numpy" not in maps
+        assert "soxr" not in maps
