@@ -128,6 +128,6 @@ class Exchange:
         self._liveness.unacknowledged(self._connection.unsent(), now)
         if self._liveness.is_dead(now):
             raise TransportError("the peer gives no sign of life")
-        if self._liveness.wants_ping(now, busy=busy) and self._connection.writable():
+        if self._connection.writable() and self._liveness.wants_ping(now, busy=busy):
             self._connection.ping()
         self._check_at = min(self._liveness.next_check(now, busy=busy), now + CHECK_S)
