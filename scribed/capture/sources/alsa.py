@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import faulthandler
 import functools
 import logging
 import select
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -25,6 +27,8 @@ from scribed.model import RATE, SAMPLE_BYTES, Block, Device
 logger = logging.getLogger(__name__)
 
 PERIOD_MS = 20
+HUNG_S = 4.0
+"""A device that is there opens in well under a second; shorter than the grace and 2 s."""
 BUFFER_MS, BUFFER_MIN_MS = 1000, 500
 LATE_S = 0.5
 """So far behind the clock is sound that was lost unreported (a stall, a full sound server)."""
@@ -88,7 +92,7 @@ class AlsaSource:
 
     def close(self) -> None:
         if self._pcm is not None:
-            with contextlib.suppress(alsaaudio.ALSAAudioError):
+            with _not_for_ever(), contextlib.suppress(alsaaudio.ALSAAudioError):
                 self._pcm.close()
             self._pcm = None
             if self.device.state == "open":
@@ -166,10 +170,25 @@ class _Opened:
     buffer_frames: int
 
 
+@contextlib.contextmanager
+def _not_for_ever() -> Iterator[None]:
+    """End the process where a sound server hangs: systemd starts it again.
+
+    pyalsaaudio holds the interpreter's lock while it opens and closes, so that no thread of ours
+    can notice, or take a SIGTERM; faulthandler's watchdog needs no lock. It prints every stack.
+    """
+    faulthandler.dump_traceback_later(HUNG_S, exit=True)
+    try:
+        yield
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+
+
 def _open_configured(audio: config.Audio) -> _Opened:
     auto = audio.device == "auto"
     name = devices.only_card(alsaaudio.pcms(alsaaudio.PCM_CAPTURE)) if auto else audio.device
-    opened = _negotiate(name, audio.rate, audio.channels, audio.channel)
+    with _not_for_ever():
+        opened = _negotiate(name, audio.rate, audio.channels, audio.channel)
     if opened.format == _FORMAT:
         return opened
     opened.pcm.close()
