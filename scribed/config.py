@@ -88,12 +88,18 @@ class Retry(_Section, frozen=True):
 
 
 class Spool(_Section, frozen=True):
+    durability: Literal["process", "power", "memory"] = "process"
+    max_mb: Annotated[int, Meta(ge=2, le=65_536)] = 256
     runtime_max_mb: Annotated[int, Meta(ge=2, le=1024)] = 32
+    min_free_mb: Annotated[int, Meta(ge=0, le=65_536)] = 200
     max_age_h: Annotated[float, Meta(ge=0.01, le=720)] = 24.0
+    catch_up_rate: Annotated[float, Meta(ge=0.5, le=100)] = 4.0
+    keep_published_min: Annotated[float, Meta(ge=0, le=1440)] = 60.0
 
 
 class TranscriptSection(_Section, frozen=True):
     stale_after_s: Annotated[float, Meta(ge=1, le=60)] = 5.0
+    late: Literal["publish", "drop"] = "publish"
     partials: bool = True
     log_text: bool = False
 
@@ -110,6 +116,7 @@ class Mqtt(_Section, frozen=True):
     ca_file: str = ""
     keepalive_s: Annotated[int, Meta(ge=5, le=3600)] = 15
     will_delay_s: Annotated[int, Meta(ge=0, le=3600)] = 5
+    commands: tuple[Literal["mute", "flush", "restate", "state"], ...] = ("mute", "flush", "state")
 
 
 class Log(_Section, frozen=True):

@@ -32,6 +32,8 @@ _BARE_KEY = re.compile("[A-Za-z0-9_-]+")
 _UNFIT = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 """Characters that fit into no name, path or line: controls, and what in a variable was no UTF-8."""
 _MAX_SHOWN = 80
+_MAY_HOLD_A_SECRET = frozenset(["provider.url", "provider.key_file", "mqtt.password_file"])
+"""Keys that people put a secret into by mistake: a value that is not allowed is not repeated."""
 
 Origins = dict[str, str]
 """Where each value that is not the default comes from: key path → "file" or a variable's name."""
@@ -159,14 +161,23 @@ def _section(
                 values[key] = wanted(**_section(wanted, value, f"{path}.", problems))
             else:
                 problems.append(f"{path}: is a section; write [{path}] and its keys below")
-        elif isinstance(value, str) and _UNFIT.search(value):
-            problems.append(f"{path}: {_show(value)} is not allowed; no control characters")
+        elif any(isinstance(v, str) and _UNFIT.search(v) for v in _items(value)):
+            problems.append(_refusal(path, value, "no control characters"))
         else:
             try:
                 values[key] = msgspec.convert(value, wanted)
             except msgspec.ValidationError:
-                problems.append(f"{path}: {_show(value)} is not allowed; {_allowed(wanted)}")
+                problems.append(_refusal(path, value, _allowed(wanted)))
     return values
+
+
+def _items(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _refusal(path: str, value: Any, allowed: str) -> str:
+    shown = "the value" if path in _MAY_HOLD_A_SECRET else _show(value)
+    return f"{path}: {shown} is not allowed; {allowed}"
 
 
 def _unknown(prefix: str, key: str, known: list[str]) -> str:
@@ -196,6 +207,10 @@ def _allowed(wanted: Any) -> str:
         wanted, meta = typing.get_args(wanted)
     if typing.get_origin(wanted) is Literal:
         return "one of " + ", ".join(_show(choice) for choice in typing.get_args(wanted))
+    if typing.get_origin(wanted) is tuple:
+        each = typing.get_args(wanted)[0]
+        choices = ", ".join(_show(choice) for choice in typing.get_args(each))
+        return f"it is a list of any of {choices}" if choices else "it is a list of strings"
     if meta is not None and meta.description:
         return f"it is {meta.description}"
     noun = {int: "a whole number", float: "a number", bool: "true or false", str: "a string"}
@@ -208,7 +223,7 @@ def _allowed(wanted: Any) -> str:
 def _contradictions(config: Config) -> list[str]:
     """What is wrong between keys, or with the form of a value that no type can say."""
     problems = []
-    audio, vad, retry = config.audio, config.vad, config.retry
+    audio, vad, retry, spool = config.audio, config.vad, config.retry, config.spool
     if vad.start_ms > vad.start_window_ms:
         problems.append(
             f"vad.start_ms: {vad.start_ms} does not fit into vad.start_window_ms = "
@@ -231,6 +246,11 @@ def _contradictions(config: Config) -> list[str]:
         problems.append(
             f"retry.initial_s: {retry.initial_s} is longer than retry.max_s = {retry.max_s}"
         )
+    if spool.runtime_max_mb > spool.max_mb:
+        problems.append(
+            f"spool.runtime_max_mb: {spool.runtime_max_mb} is more than spool.max_mb = "
+            f"{spool.max_mb}; make it at most as much: what is in the one has to fit into the other"
+        )
     problems += _url_problems(config.provider.url)
     problems += _topic_problems(config.mqtt.topic)
     if config.mqtt.password_file and not config.mqtt.username:
@@ -243,14 +263,14 @@ def _contradictions(config: Config) -> list[str]:
 def _url_problems(url: str) -> list[str]:
     if not url:
         return []
-    form = f"provider.url: {_show(url)} is not allowed; wss://HOST[:PORT][/PATH]"
+    form = _refusal("provider.url", url, "wss://HOST[:PORT][/PATH]")
     try:
         parts = urlsplit(url)
+        if "@" in parts.netloc or parts.query or parts.fragment:
+            return ["provider.url: holds a user or a query; a key belongs into provider.key_file"]
         port = parts.port
     except ValueError:  # no number from 0 to 65535, or half a pair of brackets
         return [form]
-    if "@" in parts.netloc or parts.query or parts.fragment:
-        return ["provider.url: holds a user or a query; a key belongs into provider.key_file"]
     if parts.scheme not in ("ws", "wss") or not parts.hostname or port == 0:
         return [form]
     if parts.scheme == "ws" and not _is_loopback(parts.hostname):

@@ -87,7 +87,8 @@ class Failed:
     """The session is over.
 
     `blamed` is the utterance that was refused for its own sake, `alert` the code of the alert to
-    raise, `retry_after_s` what the service asked for.
+    raise, `retry_after_s` what the service asked for; `overloaded`: audio came faster than the
+    service can hear it.
     """
 
     remedy: Remedy
@@ -95,6 +96,7 @@ class Failed:
     blamed: UtteranceId | None = None
     alert: str | None = None
     retry_after_s: float | None = None
+    overloaded: bool = False
 
 
 SessionEvent = Ready | PartialText | Committed | Failed
@@ -124,8 +126,8 @@ class Session(Protocol):
         """The utterance is over: ask for its text."""
         ...
 
-    def departed(self, now: float) -> None:
-        """Everything from `messages_to_send()` has left the machine and was acknowledged by TCP."""
+    def departed(self, id: UtteranceId, now: float) -> None:
+        """The end of an utterance has left the machine: the peer's TCP has acknowledged it."""
         ...
 
     def receive(self, message: str | bytes, now: float) -> None: ...

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass, field
-from typing import NamedTuple, NewType
+from typing import Any, NamedTuple, NewType, Protocol
 
 RATE = 16_000
 """Samples per second of all audio inside scribed."""
@@ -56,6 +56,17 @@ class EndReason(enum.Enum):
     DEVICE_LOST = "device_lost"
     FLUSH = "flush"  # asked for, or the end of the input
     SHUTDOWN = "shutdown"
+    MUTED = "muted"
+    RESTART = "restart"  # the daemon ended in its middle, and found it when it came back
+
+
+@dataclass(frozen=True, slots=True)
+class EarlierBoot:
+    """Where an utterance was spoken before this boot: its times are of that boot's clock."""
+
+    id: str
+    unix_offset: float  #: seconds of the Unix epoch minus those of that clock, as last known there
+    clock_synced: bool | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +76,7 @@ class UtteranceStarted:
     at: float  #: when its first sample, pre-roll included, was heard
     mono_offset: float = 0.0  #: CLOCK_MONOTONIC minus CLOCK_BOOTTIME at that moment
     continues: UtteranceId | None = None  #: the utterance that was cut by length just before
+    boot: EarlierBoot | None = None  #: None: this boot
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,13 +99,32 @@ class UtteranceEnded:
 SegmentEvent = UtteranceStarted | UtteranceAudio | UtteranceEnded
 
 
+@dataclass(frozen=True, slots=True)
+class UtteranceHeld:
+    """Audio behind what was posted of an utterance, that may yet go to the next one: for the store
+    alone, so that a crash does not take it."""
+
+    id: UtteranceId
+    pcm: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class UtteranceCut:
+    """The last `nbytes` of what was held went to the next utterance; for the store alone."""
+
+    id: UtteranceId
+    nbytes: int
+
+
 class Outcome(enum.Enum):
     """How an utterance ended that has no text; the value is `outcome` in the payload."""
 
     NO_SPEECH = "no_speech"
+    MUTED = "muted"
     EVICTED = "evicted"
     EXPIRED = "expired"
     FAILED = "failed"
+    QUARANTINED = "quarantined"
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +167,7 @@ class Final:
     final_reason: str
     attempt: int  #: 1 where the first connection answered
     provider: Provider
-    provider_s: float | None  #: from the commit's departure to the committed text
+    provider_s: float | None  #: from when the kernel had the commit to the committed text
     first_partial_s: float | None  #: from the utterance's opening to its first partial
     committed_at: float  #: when the committed text was received
 
@@ -214,3 +245,109 @@ class Event:
 
     event: str
     detail: dict[str, object] = field(default_factory=dict)
+
+
+# What the store is told, and what it tells
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """An utterance that an earlier run left unanswered: it waits in a file of `nbytes` of audio."""
+
+    started: UtteranceStarted
+    ended: UtteranceEnded
+    nbytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """The store has all the audio of a sealed utterance in a file."""
+
+    id: UtteranceId
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """The uplink wants the audio of an utterance that is only in its file."""
+
+    id: UtteranceId
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """The audio that was asked for."""
+
+    id: UtteranceId
+    pcm: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """The store has the audio of an utterance no more: no room, or its file cannot be read."""
+
+    id: UtteranceId
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class LinkWell:
+    """Whether answers come in time: while they do not, audio is kept where a reboot spares it."""
+
+    well: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """The broker has the final, or the end, of an utterance."""
+
+    id: UtteranceId
+    seq: int
+
+
+# What a daemon is asked while it runs
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """Something that was asked for over MQTT or the control socket.
+
+    Whoever carries it out puts exactly one `Reply` into `answer`, with the same `token`.
+    """
+
+    name: str  #: "mute", "flush", "restate", "state", "spool"…
+    args: dict[str, Any]
+    local: bool  #: by the control socket, from this machine
+    answer: Answers = field(repr=False)
+    token: object = None  #: the asker's own, opaque
+
+
+class Answers(Protocol):
+    """Where replies go: a mailbox."""
+
+    def put(self, item: Any) -> object: ...
+
+
+@dataclass(frozen=True, slots=True)
+class CommandError:
+    """Why a command changed nothing."""
+
+    #: "unknown", "not_allowed", "retained", "expired", "malformed", "too_large", "busy", "failed"
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What became of a command; `error` is None where it was done."""
+
+    token: object
+    result: dict[str, Any] = field(default_factory=dict)
+    error: CommandError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Restated:
+    """Finals and ends that a `restate` asked for, oldest first; never to be obeyed."""
+
+    token: object
+    items: tuple[Final | Closed, ...]

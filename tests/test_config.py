@@ -101,9 +101,11 @@ def test_the_file_names_the_range_of_each_number_and_the_choices_of_each_word(
             meta = typing.get_args(wanted)[1]
             ranges = re.findall(r"[\d.]+–[\d.]+", comment)
             assert ranges == ([] if meta.ge is None else [f"{meta.ge}–{meta.le}"]), path
-        elif typing.get_origin(wanted) is Literal:
+        elif typing.get_origin(wanted) in (Literal, tuple):
+            several = typing.get_origin(wanted) is tuple
+            choices = typing.get_args(typing.get_args(wanted)[0] if several else wanted)
             words = re.findall(r"[\w.]+", comment)
-            assert [str(c) for c in typing.get_args(wanted) if str(c) not in words] == [], path
+            assert [str(c) for c in choices if str(c) not in words] == [], path
 
 
 def test_the_file_has_nothing_secret_to_fill_in() -> None:
@@ -151,6 +153,9 @@ def test_each_value_has_its_origin() -> None:
         # … and for one that takes both a number is a number.
         ("SCRIBED_AUDIO__CHANNEL", "1", "audio.channel", 1),
         ("SCRIBED_AUDIO__CHANNEL", "mix", "audio.channel", "mix"),
+        # A list is one of TOML.
+        ("SCRIBED_MQTT__COMMANDS", "['restate', \"mute\"]", "mqtt.commands", ("restate", "mute")),
+        ("SCRIBED_MQTT__COMMANDS", "[]", "mqtt.commands", ()),
     ],
 )
 def test_a_variable_overrides_a_key(variable: str, text: str, path: str, value: object) -> None:
@@ -260,6 +265,20 @@ def test_a_value_of_the_wrong_kind_is_shown_with_what_is_allowed(text: str, line
             'provider.language: "en-US" is not allowed; '
             'it is "auto" or an ISO 639 code, as "en" or "deu"',
         ),
+        (
+            'mqtt.commands = ["mute", "reboot"]',
+            'mqtt.commands: ["mute", "reboot"] is not allowed; '
+            'it is a list of any of "mute", "flush", "restate", "state"',
+        ),
+        (
+            'mqtt.commands = "mute"',
+            'mqtt.commands: "mute" is not allowed; '
+            'it is a list of any of "mute", "flush", "restate", "state"',
+        ),
+        (
+            'mqtt.commands = ["mute\\n"]',
+            'mqtt.commands: ["mute\\n"] is not allowed; no control characters',
+        ),
         ('mqtt.host = "a\\nb"', 'mqtt.host: "a\\nb" is not allowed; no control characters'),
         (
             'provider.ca_file = "\\u0000"',
@@ -318,6 +337,11 @@ def test_the_ends_of_a_range_are_in_it_and_what_is_beyond_is_told_both(
             'audio.device = ""',
             'audio.device: is empty; "auto" or the name of an ALSA capture device',
         ),
+        (
+            "spool.max_mb = 16",
+            "spool.runtime_max_mb: 32 is more than spool.max_mb = 16; make it at most as much: "
+            "what is in the one has to fit into the other",
+        ),
         ("retry.initial_s = 60", "retry.initial_s: 60.0 is longer than retry.max_s = 30.0"),
         (
             'mqtt.password_file = "/run/password"',
@@ -334,15 +358,40 @@ def test_keys_that_contradict_each_other_are_named(text: str, line: str) -> None
     "url",
     ["https://h", "wss://", "example.com", "wss://h:99999", "wss://h:x", "wss://h:0", "wss://[::1"],
 )
-def test_an_endpoint_of_the_wrong_form_is_shown_with_the_right_one(url: str) -> None:
+def test_an_endpoint_of_the_wrong_form_is_told_the_right_one(url: str) -> None:
     assert problem(f'provider.url = "{url}"') == (
-        f'provider.url: "{url}" is not allowed; wss://HOST[:PORT][/PATH]'
+        "provider.url: the value is not allowed; wss://HOST[:PORT][/PATH]"
     )
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        'provider.url = "wss://me:s3cret"',
+        'provider.url = "me:s3cret"',
+        'provider.url = "wss://me:s3cret@["',
+        'provider.url = "wss://me:s3cret@h\\n"',
+        'provider.url = ["wss://me:s3cret@h"]',
+        'provider.url = {key = "s3cret"}',
+        'provider.key_file = "s3cret\\n"',
+        'provider.key_file = ["s3cret"]',
+        'mqtt = {username = "ear", password_file = "s3cret\\u0007"}',
+    ],
+)
+def test_where_a_secret_may_stand_by_mistake_the_value_is_not_shown(text: str) -> None:
+    assert "s3cret" not in problem(text)
+
+
+@pytest.mark.parametrize(
     "url",
-    ["wss://me:s3cret@h", "wss://:s3cret@h", "wss://h/?key=s3cret", "wss://h#s3cret", "x:?s3cret"],
+    [
+        "wss://me:s3cret@h",
+        "wss://:s3cret@h",
+        "wss://me:s3cret@h:99999",
+        "wss://h/?key=s3cret",
+        "wss://h#s3cret",
+        "x:?s3cret",
+    ],
 )
 def test_an_endpoint_that_holds_a_secret_is_refused_and_not_shown(url: str) -> None:
     line = problem(f'provider.url = "{url}"')
@@ -403,6 +452,10 @@ def test_a_variable_that_is_at_fault_is_named() -> None:
         "mqtt.prot: unknown key; did you mean mqtt.port? (set by SCRIBED_MQTT__PROT)"
     )
     assert problem("", SCRIBED_MQTT__PORT="\udcff").endswith("(set by SCRIBED_MQTT__PORT)")
+    assert problem("", SCRIBED_MQTT__COMMANDS="mute,flush") == (
+        'mqtt.commands: "mute,flush" is not allowed; '
+        'it is a list of any of "mute", "flush", "restate", "state" (set by SCRIBED_MQTT__COMMANDS)'
+    )
 
 
 def test_all_that_is_wrong_is_said_at_once() -> None:
