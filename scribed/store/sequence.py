@@ -3,7 +3,8 @@
 `seq` must rise across restarts and crashes and never be used twice, while the capture thread may
 not wait for a disk. So numbers are reserved in blocks of `BLOCK`: the file holds the first number
 that was not reserved, and whether the last owner stopped properly. After a crash numbering goes on
-behind the reserved block, and the numbers between are skipped.
+behind the reserved block, and the numbers between are skipped. The ledger knows the numbers too:
+`resume()` takes what it knows, so that damage to one of them gives no number a second time.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import pwd
 import re
 import time
 from pathlib import Path
@@ -41,18 +43,40 @@ class Sequence:
         except OSError as exc:
             raise ScribedError(
                 f"the state directory {directory} cannot be used: {exc.strerror}; "
-                "make it writable for this user, or set STATE_DIRECTORY"
+                f"{_remedy(directory, exc)}, or set STATE_DIRECTORY"
             ) from exc
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as exc:
+        except BlockingIOError as exc:
             os.close(self._lock)
             raise StateInUse(
                 f"the state directory {directory} is in use by another scribed; "
                 "stop that one, or give each its own configuration file and STATE_DIRECTORY"
             ) from exc
+        except OSError as exc:
+            os.close(self._lock)
+            raise ScribedError(
+                f"the state directory {directory} cannot be locked: {exc.strerror}; "
+                "set STATE_DIRECTORY to one on a file system of this machine"
+            ) from exc
+        self._found = False
         self.next, self.skipped = self._read()
         """The first number that may be used; how many were skipped: the last end was a crash."""
+
+    def resume(self, known: int | None, seen: int) -> None:
+        """Go on above all numbers that were used, before the first `reserve()`.
+
+        `known`: the first number that the ledger takes for unused (None: it knows none); `seen`:
+        the highest of an utterance that still waits (0: there is none).
+        """
+        least = max(known or 0, seen + 1)
+        if self._found:
+            self.skipped += max(0, least - self.next)
+            self.next = max(self.next, least)
+        elif known is not None:  # the last thing it was told may be missing
+            self.next = least + BLOCK
+        else:
+            self.next = max(self.next, least)
 
     def reserve(self, next_seq: int) -> int:
         """Make numbers from `next_seq` on safe to use, durably; return the end of the block.
@@ -81,6 +105,7 @@ class Sequence:
         except (OSError, UnicodeDecodeError):
             pass  # as damaged as one that says nonsense
         if record := _RECORD.fullmatch(text):
+            self._found = True
             end, used = int(record[1]), int(record[2])
             return end, (0 if record[3] == "clean" else max(0, end - used))
         # Damaged: go on above anything that counting utterances can have reached, so that no
@@ -104,3 +129,20 @@ class Sequence:
             os.fsync(directory)
         finally:
             os.close(directory)
+
+
+def _remedy(directory: Path, exc: OSError) -> str:
+    """What to do about a directory, or a file in it, that cannot be used."""
+    if isinstance(exc, PermissionError):
+        for path in (Path(exc.filename), directory):
+            with contextlib.suppress(OSError):
+                if (owner := path.stat().st_uid) != os.geteuid():
+                    return f"{path} belongs to {_name(owner)}: run scribed as that user"
+    return "make it writable for this user"
+
+
+def _name(uid: int) -> str:
+    try:
+        return f"{pwd.getpwuid(uid).pw_name} (uid {uid})"
+    except KeyError:
+        return f"uid {uid}"

@@ -1,24 +1,66 @@
 """The store thread: owns what is on disk, so that nobody else waits for a disk.
 
-So far that is the numbering of utterances.
+It writes the audio of every utterance as it is spoken, and notes each final and end in the ledger,
+all that arrived together in one transaction. Audio is deleted only when its text is in the ledger
+or with the broker. A disk that takes nothing costs durability, an alert and a try now and then.
 """
 
 from __future__ import annotations
 
+import itertools
 import logging
 import select
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
-from scribed.model import Alert, AlertCleared, SeqReserved
-from scribed.store.sequence import BLOCK, Sequence
+from scribed import clock, config
+from scribed.model import (
+    Closed,
+    Command,
+    CommandError,
+    Delivered,
+    Final,
+    Gone,
+    LinkWell,
+    Load,
+    Outcome,
+    Reply,
+    Restated,
+    SegmentEvent,
+    SeqReserved,
+    UtteranceAudio,
+    UtteranceCut,
+    UtteranceHeld,
+)
+from scribed.store.acked import Acked
+from scribed.store.ballast import Ballast
+from scribed.store.books import Books
+from scribed.store.complaints import Complaints
+from scribed.store.gap import as_text
+from scribed.store.heard import LastFrame
+from scribed.store.ledger import Ledger, LedgerError
+from scribed.store.numbers import Numbers
+from scribed.store.pending import Remember
+from scribed.store.recovery import CLEAN, LAST_FRAME, PAGE, Recovery
+from scribed.store.report import Report
+from scribed.store.sequence import Sequence
+from scribed.store.shelf import Shelf
+from scribed.store.spool import Spool
+from scribed.store.utterances import Utterances
 from scribed.worker import Mailbox, Stop, Worker
+
+__all__ = ["Close", "Remember", "Report", "Reserve", "Store"]
 
 logger = logging.getLogger(__name__)
 
 REST_S = 60.0
+"""How long to sleep where nothing happens."""
 DISK_S = 60.0
 """How long a worn SD card may take for one fsync before the thread counts as stuck."""
+FEED_S = 0.1
+"""How soon to go on where a peer's mailbox is full."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,46 +70,248 @@ class Reserve:
     next_seq: int
 
 
+@dataclass(frozen=True, slots=True)
+class Close(Stop):
+    """The last item: keep everything and end; `next_seq` is the first number not used."""
+
+    next_seq: int | None = None
+
+
+Post = (
+    SegmentEvent
+    | Final
+    | Closed
+    | Delivered
+    | Load
+    | LinkWell
+    | UtteranceHeld
+    | UtteranceCut
+    | Reserve
+    | Command
+    | Remember
+    | Stop
+)
+
+
 class Store(Worker):
-    """See the module. `capture` gets a `SeqReserved` for each `Reserve`."""
+    """See the module. `recovery` is what `recover()` found, and is handed on when it starts.
+
+    `capture` gets a `SeqReserved` for each `Reserve`; `uplink` the utterances recovered, and
+    `Kept`, `Loaded` and `Gone`; `delivery` the same utterances, what earlier runs did not publish,
+    and `Restated`.
+    """
 
     def __init__(
-        self, *, sequence: Sequence, capture: Mailbox[Any], supervisor: Mailbox[Any]
+        self,
+        *,
+        sequence: Sequence,
+        ledger: Ledger,
+        ballast: Ballast,
+        utterances: Utterances,
+        acked: Acked,
+        last_frame: LastFrame,
+        recovery: Recovery,
+        spool: Spool,
+        config: config.Spool,
+        inbox: Mailbox[Any],
+        capture: Mailbox[Any],
+        uplink: Mailbox[Any],
+        delivery: Mailbox[Any],
+        supervisor: Mailbox[Any],
+        now: Callable[[], float] = clock.now,
     ) -> None:
         super().__init__("store", supervisor)
-        self.inbox: Mailbox[Reserve | Stop] = Mailbox()
-        self._sequence, self._capture = sequence, capture
-        self._broken = False
+        self.inbox: Mailbox[Post] = inbox  # made by who makes those that post to it
+        self._books = Books(ledger, acked, ballast, config.keep_published_min * 60)
+        self._spool, self._last_frame = spool, last_frame
+        self._capture, self._uplink, self._delivery, self._now = capture, uplink, delivery, now
+        self._complaints = Complaints()
+        self._shelf = Shelf(
+            utterances, self._books, self._complaints, lambda item: self._post(uplink, item)
+        )
+        self._numbers = Numbers(
+            sequence,
+            self._books,
+            self._complaints,
+            unreserved=None if recovery.trouble is None else recovery.next_seq,
+        )
+        # What earlier runs left, for whoever has room for it: delivery first, then the uplink.
+        # What waits for nothing but publication follows in pages.
+        self._feed: deque[tuple[Mailbox[Any], object]] = deque()
+        self._has_more = True  # in `_unpublished`
+        self._last: Stop | None = None
+        self._take_over(recovery)
+
+    def _take_over(self, recovery: Recovery) -> None:
+        self._unpublished = iter(recovery.unpublished)
+        for recovered in recovery.recovered:
+            self._feed.append((self._delivery, recovered))
+            self._feed.append((self._uplink, recovered))
+            self._shelf.note(recovered.started.id, self._now())
+        for closed in recovery.unsettled:
+            self._books.settle(closed)
+        if recovery.trouble is not None:
+            self._complaints.numbers = recovery.trouble
+        self._quarantined = recovery.quarantined
+        self.report = Report(recovered=len(recovery.recovered) + len(recovery.unpublished))
+        self._tell_report()
 
     def work(self) -> None:
         poller = select.poll()
         poller.register(self.inbox, select.POLLIN)
-        while True:
-            self.beat(REST_S)
-            poller.poll(REST_S * 1000)
-            for item in self.inbox.drain():
-                if isinstance(item, Stop):
-                    return
-                self.beat(DISK_S)
-                self._reserve(item.next_seq)
+        self._turn([])
+        while self._last is None:
+            patience_s = self._patience_s()
+            self.beat(patience_s)
+            poller.poll(patience_s * 1000)
+            self.beat(DISK_S)
+            self._turn(self.inbox.drain())
+        self._close(self._last)
 
-    def _reserve(self, next_seq: int) -> None:
+    def _patience_s(self) -> float:
+        """How long there is nothing to do but to wait for mail."""
+        now = self._now()
+        until = [
+            now + REST_S,
+            now + FEED_S if self._feed else None,
+            now if self._has_more and not self._feed else None,
+            self._books.due_at(),
+            self._shelf.due_at(),
+            self._numbers.due_at(),
+        ]
+        return max(0.0, min(at for at in until if at is not None) - now)
+
+    def _turn(self, items: list[Post]) -> None:
+        for item in items:
+            self._take(item)
+        now = self._now()
+        self._shelf.look_after(now)
+        self._numbers.look_after(now)
+        due_at = self._books.due_at()
+        if due_at is not None and now >= due_at:
+            self._commit()
+        self._books.tidy(now)
+        if not self._feed and self._has_more:
+            page = list(itertools.islice(self._unpublished, PAGE))
+            self._feed.extend((self._delivery, item) for item in page)
+            self._has_more = bool(page)
+        while self._feed and self._feed[0][0].put(self._feed[0][1]):
+            self._feed.popleft()
+        self._complaints.ledger = self._books.trouble
+        for news in self._complaints.news():
+            self.supervisor.put(news)
+        if not all(isinstance(item, (UtteranceAudio, UtteranceHeld)) for item in items):
+            self._tell_report()
+
+    def _take(self, item: Post) -> None:
+        match item:
+            case Final() | Closed():
+                self._books.settle(item)
+            case Delivered():
+                self._delivered(item)
+            case Load():
+                self._shelf.load(item.id)
+            case LinkWell():
+                self._shelf.link(self._now(), well=item.well)
+            case Reserve():
+                self._capture.put(SeqReserved(self._numbers.reserve(item.next_seq, self._now())))
+            case Remember():
+                self._books.remember(item)
+            case Command():
+                self._obey(item)
+            case Stop():
+                self._last = item
+            case _:
+                self._shelf.take(item, self._now())
+
+    def _delivered(self, item: Delivered) -> None:
+        self._books.delivered(item, self._now())
+        self._shelf.utterances.discard(item.id)  # its text may not be in the ledger yet
+
+    def _post(self, mailbox: Mailbox[Any], item: object) -> None:
+        if not mailbox.put(item):
+            self._feed.append((mailbox, item))
+
+    def _commit(self, **facts: str | None) -> bool:
+        settled = self._books.commit(self._now(), **facts)
+        for id_ in settled or ():
+            self._shelf.utterances.discard(id_)
+        return settled is not None
+
+    # Commands
+
+    def _obey(self, command: Command) -> None:
+        if self._books.due_at() is not None:
+            self._commit()
+        match command.name:
+            case "restate":
+                reply = self._restate(command)
+            case "spool":
+                reply = self._inspect(command)
+            case _:
+                error = CommandError("unknown", f"the store knows no {command.name!r}")
+                reply = Reply(command.token, error=error)
+        command.answer.put(reply)
+
+    def _restate(self, command: Command) -> Reply:
+        since = command.args.get("since_seq", 0)
+        if not isinstance(since, int) or not 0 <= since < 1 << 53:
+            error = CommandError("malformed", "since_seq is a number from 0")
+            return Reply(command.token, error=error)
         try:
-            end = self._sequence.reserve(next_seq)
-        except OSError as exc:
-            # Speech goes on with numbers that a crash could give again; better than no speech.
-            end = next_seq + BLOCK
-            self._broken = True
-            logger.error("the state directory cannot be written: %s", exc.strerror)  # noqa: TRY400
-            self.supervisor.put(
-                Alert(
-                    "disk_error",
-                    f"the state directory cannot be written: {exc.strerror}",
-                    "free space, or remount the file system writable",
-                )
-            )
-        else:
-            if self._broken:
-                self._broken = False
-                self.supervisor.put(AlertCleared("disk_error"))
-        self._capture.put(SeqReserved(end))
+            items = self._books.ledger.since(since)
+        except LedgerError as exc:
+            return Reply(command.token, error=CommandError("failed", str(exc)))
+        self._post(self._delivery, Restated(command.token, tuple(items)))
+        return Reply(command.token, {"items": len(items)})
+
+    def _inspect(self, command: Command) -> Reply:
+        """The verbs of `scribed spool`. What was purged has its end, which the uplink posts."""
+        utterances = self._shelf.utterances
+        before = utterances.list()
+        answer = self._spool.answer(command.args)
+        for info in before:
+            if utterances.get(info.id) is None:
+                self._post(self._uplink, Gone(info.id, Outcome.EVICTED))
+        if isinstance(answer, CommandError):
+            return Reply(command.token, error=answer)
+        return Reply(command.token, answer)
+
+    # The end
+
+    def _close(self, stop: Stop) -> None:
+        """Everything to where a reboot spares it; the next start finds it in order."""
+        self.beat(DISK_S)
+        self._shelf.secure(self._now())
+        facts: dict[str, str | None] = {CLEAN: "1"}
+        if (last := self._last_frame.last) is not None:
+            facts[LAST_FRAME] = as_text(last)
+        next_seq = stop.next_seq if isinstance(stop, Close) else None
+        if next_seq is not None:
+            self._numbers.release(next_seq)
+        if not self._commit(**facts) and self._books.unsettled:
+            logger.error("%d final(s) are not in the ledger", self._books.unsettled)
+        self._tell_report()
+        self._shelf.utterances.close()
+        self._books.close()
+
+    def _tell_report(self) -> None:
+        books, shelf = self._books, self._shelf
+        files = shelf.utterances.list()
+        durable = [info for info in files if info.durable]
+        volatile = [info for info in files if not info.durable]
+        self.report = replace(
+            self.report,
+            runtime_files=len(volatile),
+            runtime_bytes=sum(info.nbytes for info in volatile),
+            state_files=len(durable),
+            state_bytes=sum(info.nbytes for info in durable),
+            quarantined=self._quarantined + shelf.quarantined,
+            evicted=shelf.evicted,
+            undelivered=books.undelivered,
+            unsettled=books.unsettled,
+            dropped=books.dropped,
+            unwritten_bytes=shelf.utterances.unwritten_bytes,
+            writes=books.writes,
+            ledger_trouble=books.trouble,
+        )

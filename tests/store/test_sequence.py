@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -339,3 +340,94 @@ def test_whoever_adds_up_what_was_skipped_misses_no_number(script: list[tuple[in
             seen += len(numbers) + skipped
         following, skipped = state.found()
     assert seen + skipped >= following - 1  # a number that was used and skipped counts twice
+
+
+# With what the ledger knows
+
+
+def test_what_the_ledger_knows_is_not_given_again(state: State) -> None:
+    with state.open() as sequence:
+        sequence.reserve(1)
+        sequence.release(10)
+    with state.open() as sequence:
+        sequence.resume(known=10, seen=9)
+        assert (sequence.next, sequence.skipped) == (10, 0)
+        sequence.resume(known=None, seen=0)
+        assert (sequence.next, sequence.skipped) == (10, 0)
+        sequence.resume(known=75, seen=80)
+        assert (sequence.next, sequence.skipped) == (81, 71)
+
+
+def test_after_damage_numbering_goes_on_behind_what_the_ledger_knows(state: State) -> None:
+    state.directory.mkdir()
+    state.damage(b"nonsense")
+    with state.open() as sequence:
+        sequence.resume(known=500, seen=480)
+        assert (sequence.next, sequence.skipped) == (500 + BLOCK, 0)
+        sequence.reserve(sequence.next)
+    assert state.found() == (500 + 2 * BLOCK, BLOCK)
+
+
+def test_a_file_that_was_deleted_does_not_begin_at_1_where_the_ledger_knows_better(
+    state: State,
+) -> None:
+    with state.open() as sequence:
+        sequence.resume(known=500, seen=0)
+        assert (sequence.next, sequence.skipped) == (500 + BLOCK, 0)
+
+
+def test_after_damage_to_both_it_goes_on_far_above_and_above_what_waits(state: State) -> None:
+    state.directory.mkdir()
+    state.damage(b"nonsense")
+    with state.open() as sequence:
+        sequence.resume(known=None, seen=1 << 40)
+        assert sequence.next == (1 << 40) + 1
+    with state.open() as sequence:
+        sequence.resume(known=None, seen=7)
+        assert sequence.next >= ABOVE_ALL
+
+
+# Reasons
+
+
+def test_a_directory_of_somebody_else_says_whose_it_is(tmp_path: Path) -> None:
+    if os.getuid() != 0:
+        pytest.skip("only root can give a directory away")
+    theirs = tmp_path / "theirs"
+    theirs.mkdir(mode=0o700)
+    os.chown(theirs, 1, 1)
+    assert tried(theirs).endswith(
+        f"cannot be used: Permission denied; {theirs} belongs to daemon (uid 1): "
+        "run scribed as that user, or set STATE_DIRECTORY"
+    )
+    assert list(theirs.iterdir()) == []
+
+
+def test_a_lock_of_somebody_else_says_whose_it_is(tmp_path: Path) -> None:
+    if os.getuid() != 0:
+        pytest.skip("only root can give a file away")
+    lock = tmp_path / "lock"
+    lock.touch(mode=0o600)
+    os.chown(lock, 54321, 54321)
+    assert f"{lock} belongs to uid 54321: run scribed as that user" in tried(tmp_path)
+
+
+def test_a_file_system_without_locks_is_not_taken_for_another_process(tmp_path: Path) -> None:
+    strace = shutil.which("strace")
+    if strace is None:
+        pytest.skip("strace, which makes the call fail, is not installed")
+    command = [strace, "-f", "-qq", "-o", "/dev/null", "-e", "inject=flock:error=ENOLCK"]
+    done = subprocess.run(
+        [*command, sys.executable, "-c", TRIER, str(tmp_path)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    if done.returncode:
+        pytest.skip(f"this machine lets nobody trace: {done.stderr.strip()[:200]}")
+    assert done.stdout.strip() == (
+        f"ScribedError the state directory {tmp_path} cannot be locked: No locks available; "
+        "set STATE_DIRECTORY to one on a file system of this machine"
+    )

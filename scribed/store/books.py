@@ -1,0 +1,161 @@
+"""The ledger as the store's thread keeps it: in groups, and patiently where a disk is not well."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from scribed.model import Closed, CommandError, Delivered, Final, Reply, UtteranceId
+from scribed.store.acked import Acked
+from scribed.store.ballast import Ballast
+from scribed.store.ledger import Ledger, LedgerError, Waiting
+from scribed.store.pending import Pending, Remember
+
+T = TypeVar("T")
+logger = logging.getLogger(__name__)
+
+RETRY_S = 5.0
+"""How often a ledger that takes nothing is tried again."""
+TIDY_S = 60.0
+"""How often old texts are forgotten, and the ballast is looked after."""
+
+
+class Books:
+    """Owns ledger, `acked` and ballast. Finals that were delivered are kept for `keep_s` seconds.
+
+    What is noted here is durable after the `commit()` that follows; see `due_at()`.
+    """
+
+    def __init__(self, ledger: Ledger, acked: Acked, ballast: Ballast, keep_s: float) -> None:
+        self.trouble: str | None = None  #: why the ledger takes nothing
+        self.writes = 0  #: transactions
+        self.dropped = 0  #: finals and ends given up for want of room
+        self.undelivered = 0  #: finals and ends that the broker has not acknowledged
+        self.ledger = ledger
+        self._acked, self._ballast, self._keep_s = acked, ballast, keep_s
+        self._pending = Pending()
+        self._retry_at = self._tidy_at = 0.0
+        self._delivered = True  # there may be some to forget
+        self._count()
+
+    @property
+    def unsettled(self) -> int:
+        """Finals and ends that the ledger has not taken yet."""
+        return len(self._pending.items)
+
+    # What is to be noted
+
+    def settle(self, item: Final | Closed) -> None:
+        """A final or an end."""
+        if self._pending.add(item) is not None:
+            self._lose(1, "the ledger takes nothing, and memory no more")
+
+    def delivered(self, delivered: Delivered, now: float) -> None:
+        """The broker has a final or an end."""
+        self._acked.add(delivered.seq)
+        self._pending.acknowledge(delivered.seq, now)
+
+    def wait(self, record: Waiting, now: float) -> None:
+        """An utterance is in a file of the state directory."""
+        self._pending.wait(record, now)
+
+    def remember(self, fact: Remember) -> None:
+        """Something that must survive."""
+        self._pending.remember(fact)
+
+    def holds(self, id: UtteranceId) -> bool:
+        """Whether a final or an end is here that the ledger has not taken yet."""
+        return id in self._pending.items
+
+    # Writing
+
+    def in_need(self, write: Callable[[], T]) -> T:
+        """Carry out `write`, on a full disk a second time without the ballast. Raises `OSError`."""
+        try:
+            return write()
+        except OSError:
+            if not self._ballast.give_up():
+                raise
+            return write()
+
+    def due_at(self) -> float | None:
+        """When `commit()` is to be called; None: there is nothing to write."""
+        if self.trouble is not None:
+            # Also where nothing is to be written: is it well again? A question does not wait.
+            return 0.0 if self._pending.questions else self._retry_at
+        return self._pending.due_at()
+
+    def commit(self, now: float, **facts: str | None) -> list[UtteranceId] | None:
+        """Write all that is noted, and `facts`; return whose text is safe now.
+
+        None: the ledger does not take it; it stays noted.
+        """
+        for key, value in facts.items():
+            self._pending.remember(Remember(key, value))
+        changes = self._pending.changes()
+        questions, self._pending.questions = self._pending.questions, []
+        try:
+            self.ledger.commit(now=now, **changes)
+        except LedgerError as exc:
+            self._fail(exc, now)
+            for fact in questions:
+                error = CommandError("failed", f"done, but not for a restart to remember: {exc}")
+                _answer(fact, error=error)
+            return None
+        self._pending.taken()
+        if changes["delivered"]:
+            self._acked.clear()
+            self._delivered = True
+        self._well()
+        for fact in questions:
+            _answer(fact, result=fact.result)
+        return [item.started.id for item in changes["items"]]
+
+    def tidy(self, now: float) -> None:
+        """Once a minute: forget what was delivered long ago, and lay in ballast again."""
+        if now < self._tidy_at or self.trouble is not None:
+            return
+        self._tidy_at = now + TIDY_S
+        self._ballast.restore()
+        if not self._delivered:
+            return
+        try:
+            _, lost = self.ledger.forget(now - self._keep_s)
+            self._delivered = bool(self.ledger.count() - self.ledger.count_undelivered())
+        except LedgerError as exc:
+            self._fail(exc, now)
+        else:
+            if lost:
+                self._lose(lost, "the broker takes nothing, and the ledger no more")
+
+    def close(self) -> None:
+        """Give the files free."""
+        self.ledger.close()
+        self._acked.close()
+
+    def _well(self) -> None:
+        self.writes += 1
+        if self.trouble is not None:
+            logger.info("the ledger can be written again")
+        self.trouble = None
+        self._count()
+
+    def _count(self) -> None:
+        with contextlib.suppress(LedgerError):  # the next write says so
+            self.undelivered = self.ledger.count_undelivered()
+
+    def _fail(self, error: LedgerError, now: float) -> None:
+        if self.trouble is None:
+            logger.error("%s", error)
+        self.trouble, self._retry_at = str(error), now + RETRY_S
+
+    def _lose(self, count: int, why: str) -> None:
+        self.dropped += count
+        logger.error("%d final(s) are not kept: %s", count, why)
+
+
+def _answer(fact: Remember, **reply: Any) -> None:
+    assert fact.command is not None
+    fact.command.answer.put(Reply(fact.command.token, **reply))
