@@ -9,13 +9,10 @@ would leak it).
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import re
 import select
 import socket
 import ssl
-import struct
-import termios
 import time
 from dataclasses import dataclass
 from http.cookies import CookieError
@@ -27,6 +24,7 @@ from websocket import ABNF
 
 from scribed.errors import Refused, ScribedError, TransportError
 from scribed.interfaces import Request
+from scribed.uplink import tcp
 
 MAX_MESSAGE = 1 << 20
 """Bytes of the longest message that is read: a transcript with words and characters of 28 s of fast
@@ -140,8 +138,18 @@ class Connection:
 
     def unsent(self) -> int:
         """Bytes that the peer's TCP has not acknowledged (SIOCOUTQ)."""
-        answer = fcntl.ioctl(self._sock.fileno(), termios.TIOCOUTQ, b"\0\0\0\0")
-        return int(struct.unpack("i", answer)[0])
+        return tcp.unsent(self._sock)
+
+    def mark(self) -> int:
+        """The place in the stream behind all that was sent so far, for `acknowledged()`."""
+        return tcp.mark(self._sock)
+
+    def acknowledged(self, mark: int) -> bool:
+        """Whether the peer's TCP has acknowledged all up to `mark`, whatever was sent since.
+
+        Where the kernel does not count that: all that was sent at all.
+        """
+        return tcp.has_passed(tcp.info(self._sock), tcp.unsent(self._sock), mark)
 
     def send(self, message: str) -> None:
         """Send one text message. Raises `TransportError`; the connection is then lost."""
@@ -201,7 +209,7 @@ class Connection:
 
     def _take(self, frame: Any) -> list[Received]:
         if frame.opcode == ABNF.OPCODE_CLOSE:
-            code = struct.unpack("!H", frame.data[:2])[0] if len(frame.data) >= 2 else None
+            code = int.from_bytes(frame.data[:2], "big") if len(frame.data) >= 2 else None
             return [Close(code, frame.data[2:].decode(errors="replace"))]
         if frame.opcode == ABNF.OPCODE_PING:
             self._ping = frame.data

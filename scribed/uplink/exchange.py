@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import collections
 import select
+from collections.abc import Callable
 from typing import Any
 
 from scribed import clock
 from scribed.errors import Remedy, TransportError
 from scribed.interfaces import Failed, Session, SessionEvent
-from scribed.model import seconds
-from scribed.uplink.backlog import Audio, Backlog, Begin
+from scribed.model import UtteranceId, seconds
+from scribed.uplink.backlog import Backlog
 from scribed.uplink.connection import Close, Connection, Pong
+from scribed.uplink.entry import Audio, Begin, End, Fetch
 from scribed.uplink.liveness import Liveness
 from scribed.worker import Mailbox
 
@@ -23,21 +25,33 @@ STEPS_PER_TURN = 8
 """How much is handed to the socket before the mailbox and the peer have their turn."""
 CHECK_S = 5.0
 """How often at least the peer's signs of life are judged."""
-UNSENT_CHECK_S = 0.1
-"""How soon to look again whether a commit has left the machine."""
+DEPARTURE_FIRST_S, DEPARTURE_MAX_S = 0.01, 0.1
+"""How soon to look again whether a commit has left the machine: first, and at most."""
 
 
 class Exchange:
-    """Used by the uplink's thread only; it owns `connection` until `close()`."""
+    """Used by the uplink's thread only; it owns `connection` until `close()`.
 
-    def __init__(self, connection: Connection, session: Session, inbox: Mailbox[Any]) -> None:
+    `fetch` is called with an utterance whose audio is wanted from the store.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        session: Session,
+        inbox: Mailbox[Any],
+        fetch: Callable[[UtteranceId], object],
+    ) -> None:
         self.session = session
         self.ready = False  #: the caller sets it when the session said so
         self.audio_s = 0.0  #: sent, and not yet counted by the caller
         self._connection = connection
         self._liveness = Liveness(clock.now())
         self._outgoing: collections.deque[str] = collections.deque()
-        self._departing = False
+        self._fetch = fetch
+        self._committed: list[UtteranceId] = []  # whose end is not yet in the socket
+        self._departing: collections.deque[tuple[UtteranceId, int]] = collections.deque()
+        self._departure_check_s = DEPARTURE_FIRST_S
         self._readable = True
         self._check_at = 0.0
         self._poller = select.poll()
@@ -65,15 +79,20 @@ class Exchange:
         """Sleep until there is something to do, at most to `until`."""
         now = clock.now()
         times = [until, self._check_at]
+        if self.ready and (paced := backlog.paced_until()) is not None and paced > now:
+            times.append(paced)
+        if (yields := backlog.yields_at()) is not None:
+            times.append(yields)
         if (timer := self.session.timer()) is not None:
             times.append(timer)
         if self._departing:
-            times.append(now + UNSENT_CHECK_S)
+            times.append(now + self._departure_check_s)
+            self._departure_check_s = min(2 * self._departure_check_s, DEPARTURE_MAX_S)
         timeout = max(0.0, min(times) - now)
         if self._connection.pending():
             timeout = 0.0
         wanted = select.POLLIN
-        if self._outgoing or (self.ready and backlog.has_next()):
+        if self._outgoing or (self.ready and backlog.has_next(now)):
             wanted |= select.POLLOUT
         if wanted != self._wanted:
             self._wanted = wanted
@@ -83,28 +102,48 @@ class Exchange:
             fd == self._socket and events != select.POLLOUT for fd, events in ready
         )
 
+    def unsent(self) -> int:
+        """Bytes that the peer's TCP has not acknowledged."""
+        return self._connection.unsent()
+
     def close(self) -> None:
         self._connection.close()
 
     def _send(self, backlog: Backlog) -> None:
         self._flush()
         for _ in range(STEPS_PER_TURN):
-            if self._outgoing or not self.ready or (step := backlog.next()) is None:
+            if self._outgoing or not self.ready:
                 break
             now = clock.now()
-            if isinstance(step, Begin):
-                self.session.start(step.entry.started.id, now)
-            elif isinstance(step, Audio):
-                self.session.audio(step.pcm, now)
-                self.audio_s += seconds(len(step.pcm))
-            else:
-                self.session.end(now)
-                self._departing = True
+            match backlog.next(now):
+                case Begin(entry):
+                    self.session.start(entry.id, now)
+                case Audio(pcm=pcm):
+                    self.session.audio(pcm, now)
+                    self.audio_s += seconds(len(pcm))
+                case End(entry):
+                    self.session.end(now)
+                    self._committed.append(entry.id)
+                case Fetch(entry):
+                    self._fetch(entry.id)
+                    break
+                case None:
+                    break
             self._flush()
-        if self._departing and not self._outgoing and self._connection.unsent() == 0:
-            self._departing = False
-            backlog.departed(clock.now())
-            self.session.departed(clock.now())
+        self._note_departures(backlog)
+
+    def _note_departures(self, backlog: Backlog) -> None:
+        """Say which commits have left the machine."""
+        if self._committed and not self._outgoing:
+            mark = self._connection.mark()
+            for each in self._committed:
+                backlog.handed_over(each, clock.now())
+                self._departing.append((each, mark))
+            self._committed = []
+            self._departure_check_s = DEPARTURE_FIRST_S
+        while self._departing and self._connection.acknowledged(self._departing[0][1]):
+            gone, _ = self._departing.popleft()
+            self.session.departed(gone, clock.now())
 
     def _flush(self) -> None:
         self._outgoing.extend(self.session.messages_to_send())

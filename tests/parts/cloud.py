@@ -44,6 +44,7 @@ class Behaviour:
     close_at_commit: int | None = None  #: a close frame with this code instead of the answer
     ignore_commit: bool = False  #: no answer, and the connection stays
     error_at_commit: dict[str, Any] | None = None
+    poison: int | None = None  #: the only utterance that gets this error
     say_at_commit: list[str] = field(default_factory=list)  #: raw messages before the answer
     deaf: threading.Event | None = None  #: read nothing until this is set
     answer: Callable[[bytes], str] | None = None
@@ -151,7 +152,8 @@ class Cloud:
         if behaviour.close_at_commit is not None:
             connection.close(behaviour.close_at_commit)
             return False
-        if behaviour.error_at_commit is not None:
+        harmless = behaviour.poison is not None and spoken(behaviour.poison, 1 / RATE) not in audio
+        if behaviour.error_at_commit is not None and not harmless:
             connection.send(json.dumps(behaviour.error_at_commit))
             connection.close(1000)
             return False

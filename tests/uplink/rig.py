@@ -66,6 +66,7 @@ class Rig:
             spool=spool or Spool(),
         )
         self.delivered: Mailbox[Any] = Mailbox()
+        self.stored: Mailbox[Any] = Mailbox()
         self.supervisor: Mailbox[Any] = Mailbox()
         self.budget = Budget(budget)
         self.told: list[Any] = []
@@ -80,6 +81,7 @@ class Rig:
             config=self.config,
             new_session=new_session or (lambda: ElevenLabsSession(self.config.provider, "k3y")),
             connect=connect,
+            store=self.stored,
             delivery=self.delivered,
             budget=self.budget,
             supervisor=self.supervisor,
@@ -91,7 +93,7 @@ class Rig:
 
     def __exit__(self, *_: object) -> None:
         self.drain(0.0)
-        for mailbox in (self.uplink.inbox, self.delivered, self.supervisor):
+        for mailbox in (self.uplink.inbox, self.stored, self.delivered, self.supervisor):
             mailbox.close()
 
     def say(self, n: int, duration_s: float = 1.0, at: float | None = None) -> None:

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scribed.model import EndReason, UtteranceAudio, UtteranceEnded, UtteranceId, UtteranceStarted
-from scribed.uplink.backlog import MAX_STEP_BYTES, MAX_UNANSWERED, Audio, Backlog, Begin, End
+from scribed.uplink.backlog import MAX_STEP_BYTES, Backlog
+from scribed.uplink.entry import Audio, Begin, End, Fetch
 
 PIECE = 640  # 20 ms
 
@@ -73,15 +74,16 @@ class Line:
 
     def step(self, times: int = 1) -> Line:
         for _ in range(times):
-            expected = self.backlog.has_next()
-            step = self.backlog.next()
+            expected = self.backlog.has_next(self.now)
+            step = self.backlog.next(self.now)
             assert (step is not None) == expected, "has_next() does not say what next() does"
             if step is None:
                 break
             self._take(step)
         return self
 
-    def _take(self, step: Begin | Audio | End) -> None:
+    def _take(self, step: Begin | Audio | End | Fetch) -> None:
+        assert not isinstance(step, Fetch)
         self.steps += 1
         who = step.entry.started.id
         if isinstance(step, Begin):
@@ -95,7 +97,7 @@ class Line:
         else:
             self.connection[-1].whole = True
         open_commits = [s for s in self.connection if s.whole and s.id not in self.answered]
-        assert len(open_commits) <= MAX_UNANSWERED
+        assert len(open_commits) <= 1
 
     def empty(self) -> Line:
         """Hand over all that can be handed over."""
@@ -128,9 +130,13 @@ class Line:
         self.connection = []
         return self
 
-    def depart(self) -> Line:
-        self.now += 1.0
-        self.backlog.departed(self.now)
+    def hand_over(self) -> Line:
+        """What was committed by now is in the hands of the kernel."""
+        self.now += 0.001
+        for sent in self.connection:
+            entry = self.backlog.get(UtteranceId(sent.id))
+            if sent.whole and entry is not None and entry.handed_at is None:
+                self.backlog.handed_over(entry.id, self.now)
         return self
 
     @property
@@ -152,14 +158,14 @@ def test_an_utterance_is_sent_while_it_is_spoken() -> None:
 
 
 def test_utterances_are_sent_one_after_the_other() -> None:
-    line = Line().say(3, 0, 2).empty()
+    line = Line().say(3, 0, 2).empty().answer().empty().answer().empty()
     assert line.connection == line.whole("u0", "u1", "u2")
 
 
 def test_nothing_overtakes_an_utterance_that_is_still_spoken() -> None:
     line = Line().start().audio().empty()
-    assert not line.backlog.has_next()
-    assert line.backlog.next() is None
+    assert not line.backlog.has_next(line.now)
+    assert line.backlog.next(line.now) is None
 
 
 def test_audio_that_waits_is_handed_on_a_second_at_a_time() -> None:
@@ -173,21 +179,24 @@ def test_a_piece_that_is_longer_is_handed_on_all_the_same() -> None:
     who = UtteranceId("u")
     backlog.add(UtteranceStarted(who, 1, 0.0), 0.0)
     backlog.add(UtteranceAudio(who, bytes(MAX_STEP_BYTES + 2)), 0.0)
-    assert isinstance(backlog.next(), Begin)
-    step = backlog.next()
+    assert isinstance(backlog.next(0.0), Begin)
+    step = backlog.next(0.0)
     assert isinstance(step, Audio)
     assert len(step.pcm) == MAX_STEP_BYTES + 2
 
 
-def test_no_more_than_four_commits_wait_for_an_answer() -> None:
-    line = Line().say(1, 1, 1, 1, 1, 1).empty()
-    assert line.connection == line.whole("u0", "u1", "u2", "u3")
-    assert line.answer().empty().connection == line.whole("u0", "u1", "u2", "u3", "u4")
+def test_one_commit_waits_for_its_answer_while_the_next_utterance_is_heard() -> None:
+    line = Line().say(1, 1, 1).empty()
+    heard = Sent("u1", line.spoken["u1"], whole=False)
+    assert line.connection == [*line.whole("u0"), heard]
+    assert not line.backlog.has_next(line.now)
+    assert line.answer().empty().connection[:2] == line.whole("u0", "u1")
 
 
 def test_after_a_lost_connection_all_that_was_not_answered_is_sent_again_from_its_start() -> None:
-    line = Line().say(2, 3, 4).step(7).answer()
-    assert line.lose().empty().connection == line.whole("u1", "u2")
+    line = Line().say(2, 3, 4).step(7).answer().empty()
+    line.lose().empty().answer().empty()
+    assert line.connection == line.whole("u1", "u2")
 
 
 def test_an_utterance_that_is_being_spoken_is_sent_again_too() -> None:
@@ -201,10 +210,10 @@ def test_each_connection_on_which_an_utterance_was_begun_is_an_attempt() -> None
     assert [entry.attempt for entry in line.backlog] == [2, 1]
 
 
-def test_a_commit_has_left_when_all_before_it_has() -> None:
-    line = Line().say(1, 1).step(3).depart().empty().depart().depart()
-    assert [entry.departed_at for entry in line.backlog] == [1.0, 2.0]
-    assert [entry.departed_at for entry in line.lose().backlog] == [None, None]
+def test_each_commit_has_its_time() -> None:
+    line = Line().say(1, 1).empty().hand_over().hand_over()
+    assert [entry.handed_at for entry in line.backlog] == [0.001, None]
+    assert [entry.handed_at for entry in line.lose().backlog] == [None, None]
 
 
 def test_the_oldest_that_was_spoken_to_its_end_is_the_first_to_be_given_up() -> None:
@@ -227,7 +236,7 @@ def test_what_belongs_to_no_utterance_that_waits_is_not_taken() -> None:
 
 scripts = st.lists(
     st.one_of(
-        st.tuples(st.sampled_from(["start", "stop", "stop", "depart"]), st.just(())),
+        st.tuples(st.sampled_from(["start", "stop", "stop", "hand_over"]), st.just(())),
         st.tuples(st.sampled_from(["lose", "give_up"]), st.just(())),
         st.tuples(st.just("say"), st.lists(st.integers(0, 70), max_size=6)),
         st.tuples(st.just("audio"), st.tuples(st.integers(0, 70))),
@@ -275,7 +284,7 @@ def test_whatever_happened_the_next_connection_gets_all_that_was_not_answered(
         assert len(line.waiting) == left - 1, "it is stuck"
     assert line.connection == line.whole(*owed)
     assert line.backlog.nbytes == 0
-    assert not line.backlog.has_next()
+    assert not line.backlog.has_next(line.now)
 
 
 @pytest.mark.parametrize("utterances", [1, 4, 5, 40])

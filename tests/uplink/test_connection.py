@@ -6,11 +6,15 @@ import base64
 import contextlib
 import datetime
 import hashlib
+import itertools
 import re
 import select
+import shutil
 import socket
 import ssl
 import struct
+import subprocess
+import sys
 import threading
 import time
 import warnings
@@ -36,6 +40,7 @@ from scribed.uplink.connection import (
     Received,
     tls_context,
 )
+from scribed.uplink.tcp import bytes_acked, has_passed, place_behind
 from tests.parts.cloud import raw_server
 
 KEY = "s3cret-key"
@@ -132,19 +137,23 @@ class Wire:
         theirs: ssl.SSLContext | None = None,
         ours: ssl.SSLContext = SYSTEM,
         host: str = "localhost",
+        place: tuple[str, int] = ("127.0.0.1", 0),
+        timeout_s: float = SOON,
     ) -> None:
         self._theirs, self._ours, self._host = theirs, ours, host
+        self._place, self._timeout_s = place, timeout_s
         self.request = b""
 
     def __enter__(self) -> Wire:
-        with socket.create_server(("127.0.0.1", 0)) as listener:
+        with socket.create_server(self._place) as listener:
             port = listener.getsockname()[1]
             listener.settimeout(SOON)
             accepting = threading.Thread(target=self._accept, args=(listener,))
             accepting.start()
             try:
                 scheme = "ws" if self._theirs is None else "wss"
-                self.connection = connect(f"{scheme}://{self._host}:{port}/ear", tls=self._ours)
+                url = f"{scheme}://{self._host}:{port}/ear"
+                self.connection = connect(url, tls=self._ours, timeout_s=self._timeout_s)
             finally:
                 accepting.join(SOON)
         return self
@@ -184,6 +193,11 @@ class Wire:
             data += piece
         return data
 
+    def drain(self) -> None:
+        """Read to the end."""
+        while self.peer.recv(1 << 16):
+            pass
+
     def reset(self) -> None:
         """End the connection as a peer that lost its power and came back does."""
         linger = struct.pack("ii", 1, 0)
@@ -216,11 +230,19 @@ class Wire:
         while time.monotonic() < deadline:
             self.connection.send("x" * 1000)
 
-    def wait_until_acknowledged(self) -> None:
+    def wait_until_acknowledged(self, mark: int | None = None) -> None:
+        """Wait until the peer's TCP has all up to `mark`, or all."""
         deadline = time.monotonic() + SOON
-        while self.connection.unsent() > 0:
+        while not (
+            self.connection.unsent() == 0 if mark is None else self.connection.acknowledged(mark)
+        ):
             assert time.monotonic() < deadline
             select.select([], [], [], 0.001)
+
+    def taken(self) -> int:
+        """Bytes that the peer's TCP has received (tcpi_bytes_received), read by the peer or not."""
+        info = self.peer.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 136)
+        return int(struct.unpack_from("=Q", info, 128)[0])
 
 
 @pytest.fixture
@@ -400,6 +422,51 @@ def test_a_server_that_trickles_is_given_up_at_the_same_deadline() -> None:
         assert time.monotonic() - begun < 0.3 + AT_ONCE
 
 
+BLACK_HOLE_FIRST = """
+import sys
+from tests.uplink.test_connection import second_address_answers
+second_address_answers(sys.argv[1])
+"""
+
+
+def second_address_answers(host: str) -> None:
+    """Connect to a name with two addresses, of which the first swallows whatever is sent to it."""
+    (_, *_, first), (_, *_, second) = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)
+    with contextlib.ExitStack() as stack:
+        hole = stack.enter_context(socket.create_server((first[0], 0), backlog=0))
+        while True:  # a queue that is full drops what asks for a place
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(hole.getsockname())
+            if not select.select([], [waiting], [], 0.1)[1]:
+                break
+        begun = time.monotonic()
+        place = (str(second[0]), hole.getsockname()[1])
+        wire = stack.enter_context(Wire(host=host, place=place, timeout_s=2.0))
+        assert 1.0 <= time.monotonic() - begun < 2.0, "its share, of two addresses"
+        wire.connection.send("hello")
+        assert wire.heard() == (TEXT, b"hello")
+
+
+def run(*command: str) -> subprocess.CompletedProcess[str]:
+    root = Path(__file__).parents[2]
+    return subprocess.run(
+        command, cwd=root, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def test_a_black_hole_leaves_time_for_the_address_behind_it(tmp_path: Path) -> None:
+    hosts = tmp_path / "hosts"
+    hosts.write_text("127.0.0.1 twofold\n127.0.0.2 twofold\n")
+    alone = ["unshare", "--user", "--map-root-user", "--mount"]
+    place_it = 'mount --bind "$0" /etc/hosts'
+    if not shutil.which("unshare") or run(*alone, "sh", "-c", place_it, str(hosts)).returncode:
+        pytest.skip("this machine gives us no /etc/hosts of our own (unshare --user --mount)")
+    child = [sys.executable, "-c", BLACK_HOLE_FIRST, "twofold"]
+    done = run(*alone, "sh", "-c", f'{place_it} && exec "$@"', str(hosts), *child)
+    assert done.returncode == 0, done.stderr
+
+
 # What answers instead of a WebSocket
 
 
@@ -486,6 +553,18 @@ def test_a_redirect_is_not_followed(status: int) -> None:
         )
         assert not isinstance(error, Refused)
         assert select.select([elsewhere], [], [], 0)[0] == []
+
+
+def test_the_key_is_sent_once_though_the_server_sends_us_back_to_itself() -> None:
+    requests: list[bytes] = []
+
+    def send_back(sock: socket.socket) -> None:
+        requests.append(read_request(sock))
+        sock.sendall(http("307 Once More", f"Location: ws://127.0.0.1:{port}/again"))
+
+    with server(send_back) as port:
+        failure(f"ws://127.0.0.1:{port}/ear")
+    assert [KEY.encode() in request for request in requests] == [True]
 
 
 STRANGERS = {
@@ -808,6 +887,78 @@ def test_what_a_peer_does_not_take_is_not_acknowledged_and_the_socket_is_not_wri
         with contextlib.suppress(BlockingIOError):
             wire.peer.recv(1 << 20)
     assert wire.connection.writable()
+
+
+# What has left the machine
+
+
+@pytest.fixture(params=[False, True], ids=["ws", "wss"])
+def either(request: pytest.FixtureRequest, authority: Authority) -> Iterator[Wire]:
+    """A wire, once without and once with TLS."""
+    theirs = authority.tls("localhost") if request.param else None
+    with Wire(theirs=theirs, ours=tls_context(authority.file)) as wire:
+        yield wire
+
+
+def test_a_mark_is_passed_as_soon_as_the_peers_machine_has_all_before_it(either: Wire) -> None:
+    either.connection.send("x" * 1000)
+    mark = either.connection.mark()
+    either.wait_until_acknowledged(mark)  # though the peer itself has read nothing
+    assert either.connection.mark() == mark == 1 + either.taken()  # 1: the SYN
+
+
+def test_what_is_sent_after_a_mark_does_not_move_it(either: Wire) -> None:
+    either.connection.send("a commit")
+    mark = either.connection.mark()
+    either.fill()  # of what follows, the peer takes only what its window holds
+    assert either.connection.unsent() > 0
+    either.wait_until_acknowledged(mark)
+    assert not either.connection.acknowledged(either.connection.mark())
+
+
+def test_a_mark_in_what_waits_is_passed_when_the_peer_takes_it_and_not_before(
+    either: Wire,
+) -> None:
+    either.fill()
+    mark = either.connection.mark()
+    assert not either.connection.acknowledged(mark)
+    either.peer.settimeout(0.01)
+    deadline = time.monotonic() + SOON
+    while not either.connection.acknowledged(mark):
+        assert time.monotonic() < deadline
+        with contextlib.suppress(TimeoutError):
+            either.peer.recv(20_000)
+        if either.connection.writable():
+            either.connection.send("later speech" * 100)
+        assert either.taken() + 1 >= mark or not either.connection.acknowledged(mark)
+    assert either.connection.unsent() > 0, "nothing was sent after it: nothing is shown"
+
+
+def test_a_mark_is_exact_though_acknowledgements_come_in_while_it_is_made(wire: Wire) -> None:
+    reading = threading.Thread(target=wire.drain)
+    reading.start()
+    marks = [wire.connection.mark()]
+    for _ in range(3000):
+        wire.connection.send("x" * 1000)
+        marks.append(wire.connection.mark())
+    wire.connection.close()
+    reading.join(SOON)
+    assert {after - before for before, after in itertools.pairwise(marks)} == {1000 + 8}
+
+
+@pytest.mark.parametrize("size", [0, 104, 127])
+def test_a_kernel_that_does_not_count_says_only_when_nothing_waits_at_all(size: int) -> None:
+    short = b"\xff" * size
+    assert bytes_acked(short) == 0
+    mark = place_behind(short, 500)
+    assert not has_passed(short, 1, mark)
+    assert has_passed(short, 0, mark)
+
+
+def test_a_kernel_that_counts_nothing_is_as_one_that_cannot_count() -> None:
+    zeros = bytes(232)
+    assert not has_passed(zeros, 1, place_behind(zeros, 0))
+    assert has_passed(zeros, 0, place_behind(zeros, 500))
 
 
 # Nothing is left open

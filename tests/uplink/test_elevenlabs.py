@@ -6,9 +6,13 @@ import base64
 import itertools
 import json
 import math
+import re
+import time
+import tracemalloc
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+import hypothesis
 import msgspec
 import pytest
 from hypothesis import example, given
@@ -22,6 +26,8 @@ from scribed.uplink.providers.elevenlabs import ElevenLabsSession
 
 KEY = "s3cret/key+1"
 ESCAPED_KEY = "s3cret%2Fkey%2B1"
+AT_MOST_S = 0.1
+"""Processor time that one message may cost us, whatever it is."""
 
 
 class Dialogue:
@@ -31,6 +37,8 @@ class Dialogue:
         provider = msgspec.convert(settings, ProviderSection)
         self.session = ElevenLabsSession(provider, key)
         self.now = 1000.0
+        self._open: str | None = None
+        self._leaving: list[str] = []
         self.sent: list[dict[str, Any]] = []
         self.events: list[SessionEvent] = []
         self.serve()
@@ -40,13 +48,16 @@ class Dialogue:
         return self.hear_raw(json.dumps({"message_type": kind, **fields}))
 
     def hear_raw(self, message: str | bytes) -> Dialogue:
+        begun = time.thread_time()
         self.session.receive(message, self.now)
+        assert time.thread_time() - begun < AT_MOST_S
         return self._collect()
 
     def ready(self) -> Dialogue:
         return self.hear("session_started", session_id="abc", config={"sample_rate": 16000})
 
     def begin(self, id: str) -> Dialogue:
+        self._open = id
         self.session.start(UtteranceId(id), self.now)
         return self._collect()
 
@@ -56,6 +67,7 @@ class Dialogue:
 
     def end(self) -> Dialogue:
         self.session.end(self.now)
+        self._leaving += [self._open] if self._open else []
         return self._collect()
 
     def say(self, *ids: str, duration_ms: int = 1000) -> Dialogue:
@@ -65,7 +77,10 @@ class Dialogue:
         return self.depart()
 
     def depart(self) -> Dialogue:
-        self.session.departed(self.now)
+        """All that was ended leaves the machine."""
+        for each in self._leaving:
+            self.session.departed(UtteranceId(each), self.now)
+        self._leaving.clear()
         return self._collect()
 
     def c(self, text: str) -> Dialogue:
@@ -327,6 +342,31 @@ def test_a_late_t_is_swallowed_once_and_an_early_one_with_the_same_text_is_an_an
     assert dialogue.answers[1].words == (Word("Stop.", 200, 400),)
 
 
+@pytest.mark.parametrize(
+    ("c", "t"),
+    [
+        ("Turn left.", " Turn  left.\n"),
+        ("Turn left. ", "Turn\u00a0left."),
+        ("Gr\u00fc\u00dfe", "Gru\u0308\u00dfe"),
+        ("", " \u200a"),
+    ],
+    ids=["spaces", "other spaces", "Unicode form", "silence"],
+)
+def test_the_halves_of_an_answer_belong_together_though_they_differ_in_form(c: str, t: str) -> None:
+    one, other = Dialogue().ready().say("a", "b"), Dialogue().ready().say("a", "b")
+    late = Dialogue().ready().say("a", "b").c(c).wait(0.05).t(t)
+    for dialogue in (one.c(c).t(t), other.t(t).c(c), late):
+        dialogue.c("Stop.").t("Stop.")
+        assert [each for each, _ in dialogue.texts] == ["a", "b"]
+        assert dialogue.texts[1] == ("b", "Stop.")
+    assert one.texts[0] == ("a", c)
+
+
+def test_texts_that_differ_in_a_letter_are_two_answers() -> None:
+    dialogue = Dialogue().ready().say("a", "b").t("go.").c("Go.").wait(0.05)
+    assert dialogue.texts == [("a", "go."), ("b", "Go.")]
+
+
 def test_t_without_c_is_an_answer() -> None:
     dialogue = Dialogue().ready().say("a", "b", "c").t("One.").t("Two.").t("Three.")
     assert dialogue.texts == [("a", "One."), ("b", "Two."), ("c", "Three.")]
@@ -397,8 +437,11 @@ def test_a_commit_of_silence_is_answered_with_an_empty_text() -> None:
 
 
 def test_an_answer_to_nothing_is_ignored() -> None:
-    dialogue = Dialogue().ready().c("Hello.").t("Hello.").wait(1)
-    assert dialogue.say("a").c("Stop.").t("Stop.").texts == [("a", "Stop.")]
+    for first, second in itertools.permutations("ct"):
+        dialogue = Dialogue().ready()
+        getattr(dialogue, first)("Hello.").wait(1).say("a")
+        getattr(dialogue, second)("Hello.")
+        assert dialogue.c("Stop.").t("Stop.").texts == [("a", "Stop.")]
 
 
 # Words, language, confidence
@@ -504,6 +547,7 @@ def test_a_partial_replaces_the_one_before_and_a_repeated_one_is_dropped() -> No
     for text in ("I am tal", "I am tal", "I am talking", "", "I am talking"):
         dialogue.partial(text)
     assert dialogue.partials == [("a", "I am tal"), ("a", "I am talking")]
+    assert len(dialogue.partial("I am  talking ").partials) == 2
 
 
 def test_a_final_transcript_is_a_partial_too() -> None:
@@ -559,7 +603,8 @@ def test_each_error_ends_the_session_with_its_remedy(
     dialogue = Dialogue().ready().say("a", "b", "c").c("One.").t("One.").hear(kind, error="No.")
     # Without a close: the session is over all the same.
     blamed = UtteranceId("b") if blames else None
-    assert dialogue.failed == Failed(remedy, f"{kind}: No.", blamed, alert)
+    overloaded = kind == "queue_overflow"
+    assert dialogue.failed == Failed(remedy, f"{kind}: No.", blamed, alert, overloaded=overloaded)
 
 
 def test_an_utterance_that_has_its_text_is_not_to_blame() -> None:
@@ -657,10 +702,47 @@ def test_no_answer_is_owed_for_an_utterance_that_is_still_spoken() -> None:
     assert dialogue.depart().wait(4).is_over
 
 
-def test_an_answer_in_time_settles_what_is_owed_for_it_alone() -> None:
-    dialogue = Dialogue(answer_timeout_s=4).ready().say("a").wait(2).say("b").wait(1.9)
-    assert not dialogue.c("One.").t("One.").wait(2).is_over
-    assert dialogue.wait(0.1).is_over
+def test_each_answer_gives_the_next_commit_its_full_time() -> None:
+    dialogue = Dialogue(answer_timeout_s=4).ready().say("a", "b", "c", "d")
+    for text in ("One.", "Two.", "Three."):  # 11.7 s for what left at once
+        assert not dialogue.wait(3.9).is_over
+        dialogue.c(text).t(text)
+    assert not dialogue.wait(3.99).is_over
+    assert dialogue.wait(0.01).failed.remedy is Remedy.RECONNECT
+    assert [each for each, _ in dialogue.texts] == ["a", "b", "c"]
+
+
+def test_an_early_answer_takes_no_time_from_a_commit_that_left_later() -> None:
+    dialogue = Dialogue(answer_timeout_s=4).ready().say("a").begin("b").c("One.").t("One.")
+    dialogue.end().wait(3).depart()
+    assert not dialogue.wait(3.99).is_over
+    assert dialogue.wait(0.01).failed.remedy is Remedy.RECONNECT
+
+
+def test_no_answer_is_owed_for_a_commit_that_waits_behind_another() -> None:
+    dialogue = Dialogue(answer_timeout_s=4).ready().say("a")
+    dialogue.begin("b").end().wait(3).c("One.").t("One.").wait(60)  # it has not left
+    assert not dialogue.is_over
+    assert dialogue.depart().wait(4).failed.remedy is Remedy.RECONNECT
+
+
+def test_the_first_without_an_answer_is_not_blamed() -> None:
+    dialogue = Dialogue(answer_timeout_s=4).ready().say("a", "b", "c").c("One.").t("One.")
+    failed = dialogue.wait(4).failed
+    assert failed.blamed is None
+
+
+def test_only_half_an_answer_is_an_answer_in_time() -> None:
+    dialogue = Dialogue(answer_timeout_s=4).ready().say("a", "b").wait(3.99).c("One.")
+    assert dialogue.wait(3.99).texts == [("a", "One.")]
+    assert dialogue.wait(0.01).failed.remedy is Remedy.RECONNECT
+
+
+def test_what_departed_is_counted_from_the_first_time_and_strangers_do_not_count() -> None:
+    dialogue = Dialogue(answer_timeout_s=4).ready().say("a").wait(3)
+    dialogue.session.departed(UtteranceId("a"), dialogue.now)
+    dialogue.session.departed(UtteranceId("x"), dialogue.now)
+    assert dialogue.wait(1).is_over
 
 
 def test_after_a_failure_nothing_more_is_said() -> None:
@@ -738,9 +820,35 @@ def test_words_that_nobody_can_have_said_end_the_session() -> None:
     assert dialogue.failed.reason == "a text of 22001 characters"
 
 
+def test_more_words_than_anybody_can_have_said_end_the_session_however_short() -> None:
+    dialogue = Dialogue().ready().say("a").t("x", words=[{}] * 1001)
+    assert dialogue.failed == Failed(Remedy.BACK_OFF, "a text of 1001 words", UtteranceId("a"))
+
+
+def test_a_letter_with_more_marks_than_any_language_has_ends_the_session() -> None:
+    dialogue = Dialogue().ready().say("a").partial("a" + "\u0301\u0323" * 15)
+    assert dialogue.partials == [("a", "a" + "\u0301\u0323" * 15)]
+    reason = "a letter with more than 30 marks"
+    assert dialogue.c("a" + "\u0301" * 31).failed == Failed(
+        Remedy.BACK_OFF, reason, UtteranceId("a")
+    )
+    words = Dialogue().ready().say("a").t("x", ("a" + "\u0301" * 31, 0.0, 0.1))
+    assert words.failed.reason == reason
+
+
+def test_a_message_that_is_too_long_is_not_looked_into_but_for_its_kind() -> None:
+    def long(kind: str) -> Dialogue:
+        return Dialogue().ready().say("a").hear(kind, text="x", padding="x" * (1 << 18))
+
+    assert long("committed_transcript").failed.blamed == "a"
+    assert re.fullmatch(r"a message of \d+ characters", long("committed_transcript").failed.reason)
+    assert long("auth_error").failed.alert == "auth_failed"
+    assert long("brand_new").c("One.").t("One.").texts == [("a", "One.")]
+
+
 def test_answers_without_end_end_the_session() -> None:
     dialogue = Dialogue().ready().begin("a")
-    for n in range(33):
+    for n in range(9):
         assert not dialogue.is_over
         dialogue.c(str(n))
     assert dialogue.failed.reason == "more answers than commits"
@@ -943,3 +1051,87 @@ def test_a_service_at_its_best_is_understood_whatever_the_order_of_c_and_t(
             dialogue.c(text) if half == "c" else dialogue.t(text)
         dialogue.wait(0.05)
     assert dialogue.texts == list(zip(ids, said, strict=True))
+
+
+anything_at_all = st.lists(
+    st.one_of(
+        st.tuples(st.just("hear"), talk.map(json.dumps)),
+        st.tuples(st.just("hear"), odd.map(json.dumps)),
+        st.tuples(st.just("hear"), st.binary(max_size=40)),
+        st.tuples(st.just("utter"), st.integers(0, 1200)),
+        st.tuples(st.just("depart"), st.none()),
+        st.tuples(st.just("wait"), st.sampled_from([0.01, 0.05, 4.0])),
+    ),
+    max_size=12,
+)
+
+
+@hypothesis.settings(max_examples=2000, deadline=None)
+@given(anything_at_all)
+def test_two_thousand_services_that_talk_nonsense_do_no_harm(script: list[Step]) -> None:
+    Play()([("hear", '{"message_type":"session_started"}'), *script])
+
+
+TYPED = '{"message_type":"committed_transcript_with_timestamps","text":"x",'
+LONGEST: dict[str, tuple[str, str, str]] = {
+    "words of nothing": (TYPED + '"words":[{}', ",{}", "]}"),
+    "words of a letter": (TYPED + '"words":[{}', ',{"text":"x"}', "]}"),
+    "a number": (TYPED + '"words":[{"start":1', "7", "}]}"),
+    "a fraction": (TYPED + '"words":[{"start":0.', "7", "}]}"),
+    "a text": ('{"message_type":"partial_transcript","text":"', "x ", '"}'),
+    "marks": ('{"message_type":"partial_transcript","text":"', "\u0301\u0323", '"}'),
+    "escaped marks": ('{"message_type":"partial_transcript","text":"', r"\u0301\u0323", '"}'),
+    "an error": ('{"message_type":"error","error":"', "é\u2028 ", '"}'),
+    "a session": ('{"message_type":"session_started","session_id":"', "é\u2028 ", '"}'),
+    "a kind": ('{"message_type":"', "x", '"}'),
+    "a kind of many keys": ('{"message_type":"x"', ',"a":1', "}"),
+    "a hole": ('{"x":', "[", ""),
+    "no JSON": ("", "x", ""),
+}
+
+
+@pytest.mark.parametrize(("before", "unit", "after"), LONGEST.values(), ids=LONGEST)
+@pytest.mark.parametrize("size", [18_000, 1 << 18, 1 << 20])
+def test_the_longest_messages_cost_little_time_and_leave_nothing_behind(
+    before: str, unit: str, after: str, size: int
+) -> None:
+    units = (size - len(before) - len(after)) // len(unit.encode())
+    longest = (before + unit * units + after).encode()
+    dialogue = Dialogue().ready().say("a")
+    tracemalloc.start()
+    try:
+        dialogue.hear_raw(longest.decode())
+        dialogue.events.clear()
+        left, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert left < 1 << 20
+    assert peak < 16 << 20
+
+
+FLOODS: dict[str, dict[str, Any]] = {
+    "committed_transcript": {},
+    "committed_transcript_with_timestamps": {"words": [{"text": "x"}] * 500},
+    "partial_transcript": {},
+}
+
+
+@pytest.mark.parametrize(("kind", "fields"), FLOODS.items(), ids=FLOODS)
+@pytest.mark.parametrize("spoken", [True, False], ids=["asked", "unasked"])
+def test_a_service_that_never_stops_talking_fills_no_memory(
+    kind: str, fields: dict[str, Any], spoken: bool
+) -> None:
+    dialogue = Dialogue().ready()
+    tracemalloc.start()
+    try:
+        for n in range(500):
+            if spoken and n % 5 == 0:
+                dialogue.begin(f"u{n}").end()
+            dialogue.hear(kind, text=f"{n:03} " * 4500, **fields).wait(0.001)
+            dialogue.events.clear()
+            dialogue.sent.clear()
+        left, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert dialogue.session.timer() is not None, "it failed long before"
+    assert left < 2 << 20

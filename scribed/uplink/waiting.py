@@ -1,0 +1,305 @@
+"""The utterances that wait for an answer, and what becomes of each: told to store and delivery.
+
+What is heard is in the store's files as well; here rests only the audio that is soon to be sent.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+from typing import Any
+
+from scribed import clock
+from scribed.config import Config
+from scribed.errors import Remedy
+from scribed.interfaces import Committed, Failed
+from scribed.model import (
+    Closed,
+    Command,
+    EndReason,
+    Event,
+    Final,
+    Gone,
+    Kept,
+    LinkWell,
+    Load,
+    Loaded,
+    Outcome,
+    Partial,
+    Provider,
+    Recovered,
+    Reply,
+    SegmentEvent,
+    UtteranceAudio,
+    UtteranceEnded,
+    UtteranceId,
+    seconds,
+)
+from scribed.text import is_speech
+from scribed.uplink.backlog import Backlog
+from scribed.uplink.entry import Entry
+from scribed.uplink.troubles import Troubles
+from scribed.worker import Budget, Mailbox
+
+logger = logging.getLogger(__name__)
+
+RAM_BYTES = 4 << 20
+"""Audio that is kept here, two minutes of it; what the store has in files may leave."""
+
+
+@dataclass(frozen=True, slots=True)
+class Purge:
+    """Drop what was spoken to its end and has no answer: `ids` (utterances or numbers), or all."""
+
+    ids: frozenset[str] | None
+    outcome: Outcome
+    command: Command | None = None  #: to be answered with how many there were
+
+
+Mail = SegmentEvent | Recovered | Kept | Loaded | Gone | Purge
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How the utterances stand; replaced whole."""
+
+    utterances: int = 0  #: that wait for an answer
+    seconds: float = 0.0  #: of audio that wait
+    ram_bytes: int = 0  #: of that audio, here
+    committed: int = 0
+    without_text: int = 0
+    repeated: int = 0  #: times that an utterance was begun once more
+    progress_at: float = 0.0  #: the last answer, or the last time nothing was waiting for one
+
+
+class Waiting:
+    """See the module. Used by the uplink's thread only; `supervisor` hears of delays."""
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        store: Mailbox[Any],
+        delivery: Mailbox[Any],
+        budget: Budget,
+        supervisor: Mailbox[Any],
+        troubles: Troubles,
+    ) -> None:
+        self.backlog = Backlog(
+            stale_after_s=config.transcript.stale_after_s,
+            catch_up_rate=config.spool.catch_up_rate,
+            max_attempts=config.provider.max_attempts,
+        )
+        self.tally = Tally(progress_at=clock.now())
+        self.torn = False  #: an utterance that was being sent was taken out
+        self._partials = config.transcript.partials
+        self._drops_late = config.transcript.late == "drop"
+        self._stale_after_s = config.transcript.stale_after_s
+        self._delayed_after_s = config.provider.answer_timeout_s
+        self._max_age_s = config.spool.max_age_h * 3600
+        self._store, self._delivery, self._budget = store, delivery, budget
+        self._supervisor, self._troubles = supervisor, troubles
+        self._well = True  # so the store was told
+
+    # What comes in
+
+    def take(self, item: Mail, now: float) -> None:
+        """What capture heard, or what the store says."""
+        match item:
+            case Recovered():
+                self._recover(item, now)
+            case Kept(id=id):
+                self.backlog.kept(id)
+            case Loaded(id=id, pcm=pcm):
+                if self.backlog.loaded(id, pcm):
+                    self._budget.charge(len(pcm))
+            case Gone(id=id, outcome=outcome):
+                self._gone(id, outcome)
+            case Purge():
+                self._purge(item)
+            case _:
+                self._hear(item, now)
+
+    def fetch(self, id: UtteranceId) -> None:
+        """Ask the store for the audio of an utterance."""
+        self._store.put(Load(id))
+
+    def _hear(self, event: SegmentEvent, now: float) -> None:
+        taken = self.backlog.add(event, now)
+        if not taken and isinstance(event, UtteranceAudio):
+            self._budget.refund(len(event.pcm))
+        if taken and isinstance(event, UtteranceEnded) and event.reason is EndReason.MUTED:
+            entry = self.backlog.get(event.id)
+            assert entry is not None
+            self.close(entry, Outcome.MUTED)  # nobody may hear it
+
+    def _recover(self, found: Recovered, now: float) -> None:
+        over_at = self._over_at(found, now)
+        entry = self.backlog.recover(found, over_at, now)
+        if self._drops_late and now - over_at > self._stale_after_s:
+            self.close(entry, Outcome.EXPIRED)
+
+    def _over_at(self, found: Recovered, now: float) -> float:
+        """When a recovered utterance was over, by the clock of this boot."""
+        boot = found.started.boot
+        if boot is None:
+            return found.ended.at
+        age_s = clock.wall() - (found.ended.at + boot.unix_offset) if boot.clock_synced else 0.0
+        return now - max(age_s, self._stale_after_s + 1.0)  # of an earlier boot: stale for sure
+
+    def _gone(self, id: UtteranceId, outcome: Outcome) -> None:
+        """The store has the audio no more; what is here still, and under way, goes on."""
+        entry = self.backlog.get(id)
+        if entry is None:
+            return
+        self.backlog.kept(id, kept=False)
+        if entry.parked or not entry.begun:
+            self.close(entry, outcome)
+
+    def _purge(self, asked: Purge) -> None:
+        chosen = [
+            entry
+            for entry in self.backlog
+            if entry.ended is not None
+            and (asked.ids is None or {entry.id, str(entry.started.seq)} & asked.ids)
+        ]
+        for entry in chosen:
+            self.close(entry, asked.outcome)
+        if asked.command is not None:
+            asked.command.answer.put(Reply(asked.command.token, {"purged": len(chosen)}))
+
+    # What time does to them
+
+    def pass_time(self, now: float) -> None:
+        """Let them grow old, tell of delays, make room."""
+        grown = self.backlog.age(now)
+        if self._drops_late:
+            for entry in grown:
+                self.close(entry, Outcome.EXPIRED)
+        for entry in self.backlog.delayed(now, self._delayed_after_s):
+            self.tell_store(well=False)
+            detail: dict[str, object] = {"utterance_id": entry.id, "seq": entry.started.seq}
+            self._supervisor.put(Event("utterance_delayed", detail))
+        while (oldest := self.backlog.oldest_sealed()) is not None:
+            if oldest.sealed_at is None or now - oldest.sealed_at <= self._max_age_s:
+                break
+            self.close(oldest, Outcome.EXPIRED)
+        for entry in self.backlog.condemned(now):
+            logger.error(
+                "utterance %d given up: the service refused it %d times",
+                entry.started.seq,
+                entry.refusals,
+                extra={"SCRIBED_UTTERANCE_ID": entry.id},
+            )
+            self.close(entry, Outcome.FAILED)
+        self._make_room()
+        self.count()
+
+    def wake_at(self) -> float | None:
+        """When `pass_time()` has something to tell or to do."""
+        times = (self.backlog.delayed_at(self._delayed_after_s), self.backlog.condemned_at())
+        return min((at for at in times if at is not None), default=None)
+
+    def _make_room(self) -> None:
+        self._budget.refund(self.backlog.park(RAM_BYTES))
+        limit = self._budget.limit
+        while self._budget.used > limit:
+            entry = self.backlog.oldest_sealed(here=True)
+            if entry is None:
+                break
+            self._troubles.raise_("spool_full", f"{limit >> 20} MB of speech wait in memory")
+            self.close(entry, Outcome.EVICTED)
+        if self._budget.used < limit / 2:
+            self._troubles.clear("spool_full")
+
+    def count(self) -> None:
+        """Bring the tally up to date."""
+        backlog, tally = self.backlog, self.tally
+        if backlog or tally.utterances:
+            waited = bool(backlog and tally.utterances)
+            self.tally = replace(
+                tally,
+                utterances=len(backlog),
+                seconds=seconds(backlog.nbytes),
+                ram_bytes=backlog.ram,
+                progress_at=tally.progress_at if waited else clock.now(),
+            )
+
+    # What the service says
+
+    def partial(self, id: UtteranceId, text: str, who: Provider, now: float) -> None:
+        """Text that may still change: published while the speech is fresh."""
+        entry = self.backlog.get(id)
+        if entry is None:
+            return
+        if entry.first_partial_at is None:
+            entry.first_partial_at = now
+        fresh = entry.sealed_at is None or now - entry.sealed_at <= self._stale_after_s
+        if self._partials and fresh:
+            self._delivery.put(Partial(entry.started, entry.rev, text, who))
+            entry.rev += 1
+
+    def committed(self, said: Committed, who: Provider, now: float) -> bool:
+        """An utterance has its answer; False where it was given up meanwhile."""
+        entry = self.backlog.get(said.utterance_id)
+        if entry is None or entry.ended is None:
+            return False
+        self.tell_store(well=True)
+        if not is_speech(said.answer.text):
+            self.close(entry, Outcome.NO_SPEECH)
+            return True
+        self.backlog.answered(entry.id)
+        first_partial_s = None
+        if entry.first_partial_at is not None and not entry.recovered:
+            first_partial_s = entry.first_partial_at - entry.opened_at
+        final = Final(
+            entry.started,
+            entry.ended,
+            entry.rev,
+            said.answer,
+            said.final_reason or entry.ended.reason.value,
+            entry.attempt,
+            who,
+            provider_s=None if entry.handed_at is None else now - entry.handed_at,
+            first_partial_s=first_partial_s,
+            committed_at=now,
+        )
+        self._settle(entry, final)
+        self.tally = replace(self.tally, committed=self.tally.committed + 1)
+        return True
+
+    def charge(self, failed: Failed, now: float) -> None:
+        """Count a failure against the utterance on whose account it was, or may have been.
+
+        To be called before the backlog is rewound. What concerns account or service, and not what
+        was said, is charged to nobody.
+        """
+        if failed.overloaded:
+            self.backlog.slow_down()
+        guilty = failed.blamed
+        if failed.remedy in (Remedy.RECONNECT, Remedy.BACK_OFF) and not failed.overloaded:
+            guilty = guilty or self.backlog.suspect()
+        if guilty is not None:
+            self.backlog.strike(guilty, now, refused=failed.blamed is not None)
+
+    # What becomes of them
+
+    def close(self, entry: Entry, outcome: Outcome) -> None:
+        """End an utterance without text."""
+        self.torn = self.torn or (entry.begun and not entry.end_sent)
+        self.backlog.conclude(entry.id)
+        self._settle(entry, Closed(entry.started, entry.ended, outcome))
+        self.tally = replace(self.tally, without_text=self.tally.without_text + 1)
+
+    def tell_store(self, *, well: bool) -> None:
+        """Say whether answers come in time, where that has changed."""
+        if well != self._well:
+            self._well = well
+            self._store.put(LinkWell(well))
+
+    def _settle(self, entry: Entry, end: Final | Closed) -> None:
+        self._budget.refund(entry.ram)
+        repeated = self.tally.repeated + max(entry.attempt - 1, 0)
+        self.tally = replace(self.tally, progress_at=clock.now(), repeated=repeated)
+        self._store.put(end)
+        self._delivery.put(end)
