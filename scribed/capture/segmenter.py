@@ -10,16 +10,19 @@ closed ────────────────────────�
 * A candidate is not yet an utterance: nobody hears of it, a click costs nothing. When it opens, its
   audio starts `pre_roll_ms` before the first voiced frame of the trigger, so that the first word is
   whole.
-* Near `max_utterance_s` the last `CUT_WINDOW_S` of audio are held back; where the speaker goes on
-  past the maximum the cut is made behind the quietest of these frames, and what follows it opens
-  the next utterance, which says what it continues.
-* Lost audio counts as silence. Shorter than the hangover it is a hole (`lost_ms`) in the utterance,
-  longer it ends it.
+* Near `max_utterance_s` the last `CUT_WINDOW_S` of audio are held back (`UtteranceHeld` says which,
+  so that they are kept meanwhile); where the speaker goes on past the maximum the cut is made
+  behind the quietest of these frames, and what follows it opens the next utterance, which says what
+  it continues. Where that is a pause only, it is a candidate that the next voiced frame opens, with
+  the whole pause; if none comes within the hangover, nobody went on, and the pause is pre-roll.
+* Lost audio counts as silence. Shorter than the hangover it is a hole (`lost_ms`) in the utterance
+  that it lies in, longer it ends it.
 """
 
 from __future__ import annotations
 
 import collections
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -31,9 +34,12 @@ from scribed.model import (
     SegmentEvent,
     UtteranceAudio,
     UtteranceEnded,
+    UtteranceHeld,
     UtteranceId,
     UtteranceStarted,
 )
+
+GateEvent = SegmentEvent | UtteranceHeld
 
 CUT_WINDOW_S = 2.0
 """How far before the maximum the quietest frame is looked for: a speaker pauses for breath about
@@ -58,12 +64,12 @@ class Gate:
 
 
 class _Frame:
-    """One frame on its way through the gate."""
+    """One frame on its way through the gate, and how many samples are missing before it."""
 
-    __slots__ = ("at", "pcm", "voiced")
+    __slots__ = ("at", "lost", "pcm", "voiced")
 
-    def __init__(self, pcm: bytes, at: float, voiced: bool) -> None:
-        self.pcm, self.at, self.voiced = pcm, at, voiced
+    def __init__(self, pcm: bytes, at: float, voiced: bool, lost: int) -> None:
+        self.pcm, self.at, self.voiced, self.lost = pcm, at, voiced, lost
 
 
 class Segmenter:
@@ -94,6 +100,7 @@ class Segmenter:
         self._before: collections.deque[_Frame] = collections.deque(maxlen=self._pre_roll + window)
         self._expected: int | None = None
         self._candidate: list[_Frame] | None = None
+        self._continues: UtteranceId | None = None  # what the candidate goes on with, if it does
         self._id: UtteranceId | None = None
         self._held: list[_Frame] = []
         self._silence = 0  # unvoiced frames in a row
@@ -119,31 +126,34 @@ class Segmenter:
             return 1
         return self._hangover
 
-    def feed(self, block: Block, voiced: Sequence[bool]) -> list[SegmentEvent]:
+    def feed(self, block: Block, voiced: Sequence[bool]) -> list[GateEvent]:
         """Take the frames of `block`, with a decision for each; return what they caused.
 
-        Audio of one utterance is one `UtteranceAudio`, however many frames of it came.
+        Audio of one utterance is one `UtteranceAudio`, however many frames of it came, and what is
+        held back one `UtteranceHeld`: it comes once more, as audio of this utterance or the next.
         """
-        events: list[SegmentEvent] = []
+        events: list[GateEvent] = []
+        lost = 0
         if self._expected is not None and block.position != self._expected:
-            self._gap(block.position - self._expected, events)
+            lost = self._gap(block.position - self._expected, events)
         self._expected = block.position + len(block.pcm) // SAMPLE_BYTES
         for n, is_voiced in enumerate(voiced):
             start = n * self._frame_bytes
             pcm = block.pcm[start : start + self._frame_bytes]
-            self._take(_Frame(pcm, block.at + n * self._frame_s, is_voiced), events)
+            self._take(_Frame(pcm, block.at + n * self._frame_s, is_voiced, lost), events)
+            lost = 0
         return _merged(events)
 
-    def close(self, reason: EndReason) -> list[SegmentEvent]:
+    def close(self, reason: EndReason) -> list[GateEvent]:
         """End the open utterance, if any, for a reason outside the gate; forget the pre-roll."""
-        events: list[SegmentEvent] = []
+        events: list[GateEvent] = []
         if self._id is not None:
             self._end(reason, events)
         self._expected = None
         self._clear()
         return _merged(events)
 
-    def _take(self, frame: _Frame, events: list[SegmentEvent]) -> None:
+    def _take(self, frame: _Frame, events: list[GateEvent]) -> None:
         if self._id is not None:
             self._while_open(frame, events)
         elif self._candidate is not None:
@@ -154,7 +164,7 @@ class Segmenter:
             if sum(self._window) >= self._start:
                 self._trigger(events)
 
-    def _trigger(self, events: list[SegmentEvent]) -> None:
+    def _trigger(self, events: list[GateEvent]) -> None:
         frames = list(self._before)
         window = frames[-len(self._window) :]
         first = len(frames) - len(window) + next(i for i, f in enumerate(window) if f.voiced)
@@ -162,7 +172,7 @@ class Segmenter:
         self._silence = 0
         self._open_if_long_enough(events)
 
-    def _while_candidate(self, frame: _Frame, events: list[SegmentEvent]) -> None:
+    def _while_candidate(self, frame: _Frame, events: list[GateEvent]) -> None:
         assert self._candidate is not None
         self._candidate.append(frame)
         self._silence = 0 if frame.voiced else self._silence + 1
@@ -173,30 +183,34 @@ class Segmenter:
         else:
             self._open_if_long_enough(events)
 
-    def _open_if_long_enough(self, events: list[SegmentEvent]) -> None:
+    def _open_if_long_enough(self, events: list[GateEvent]) -> None:
         assert self._candidate is not None
         # However sparse the voiced frames: it is never longer than what may be open.
         del self._candidate[: max(0, len(self._candidate) - self._hold_after + 1)]
-        if sum(frame.voiced for frame in self._candidate) < self._minimum:
+        minimum = self._minimum if self._continues is None else 1
+        if sum(frame.voiced for frame in self._candidate) < minimum:
             return
-        frames, silence, lost = self._candidate, self._silence, self._lost
+        frames, continues, silence = self._candidate, self._continues, self._silence
         self._clear()
-        self._open(frames, None, events)
-        self._silence, self._lost = silence, lost
+        self._open(frames, continues, events)
+        self._silence = silence
 
     def _open(
-        self, frames: list[_Frame], continues: UtteranceId | None, events: list[SegmentEvent]
+        self, frames: list[_Frame], continues: UtteranceId | None, events: list[GateEvent]
     ) -> None:
         started = self._identify(frames[0].at, continues)
         self._id, self._voiced_until = started.id, frames[0].at
         events.append(started)
+        frames[0].lost = 0  # that was before it
         for frame in frames:
             self._emit(frame, events)
 
-    def _while_open(self, frame: _Frame, events: list[SegmentEvent]) -> None:
+    def _while_open(self, frame: _Frame, events: list[GateEvent]) -> None:
+        assert self._id is not None
         self._silence = 0 if frame.voiced else self._silence + 1
         if self._sent + len(self._held) >= self._hold_after:
             self._held.append(frame)
+            events.append(UtteranceHeld(self._id, frame.pcm))
         else:
             self._emit(frame, events)
         if self._silence >= self._hangover:
@@ -204,23 +218,29 @@ class Segmenter:
         elif self._sent + len(self._held) >= self._maximum:
             self._cut(events)
 
-    def _cut(self, events: list[SegmentEvent]) -> None:
-        """End behind the quietest held frame but the last; go on with what follows it."""
+    def _cut(self, events: list[GateEvent]) -> None:
+        """End behind the quietest held frame but the last; go on with what follows it, now or with
+        the next voiced frame."""
         at = self._quietest([frame.pcm for frame in self._held[:-1]]) + 1
         self._held, rest = self._held[:at], self._held[at:]
         previous, silence = self._id, self._silence
+        self._lost += rest[0].lost
         self._end(EndReason.LENGTH, events)
-        self._open(rest, previous, events)
+        if any(frame.voiced for frame in rest):
+            self._open(rest, previous, events)
+        else:
+            self._candidate, self._continues = rest, previous
         self._silence = silence
 
-    def _emit(self, frame: _Frame, events: list[SegmentEvent]) -> None:
+    def _emit(self, frame: _Frame, events: list[GateEvent]) -> None:
         assert self._id is not None
         events.append(UtteranceAudio(self._id, frame.pcm))
         self._sent += 1
+        self._lost += frame.lost
         if frame.voiced:
             self._voiced_until, self._sent_voiced = frame.at + self._frame_s, self._sent
 
-    def _end(self, reason: EndReason, events: list[SegmentEvent]) -> None:
+    def _end(self, reason: EndReason, events: list[GateEvent]) -> None:
         assert self._id is not None
         for frame in self._held:
             self._emit(frame, events)
@@ -238,22 +258,23 @@ class Segmenter:
         )
         self._clear()
 
-    def _gap(self, lost: int, events: list[SegmentEvent]) -> None:
-        """`lost` samples are missing before the next frame."""
+    def _gap(self, lost: int, events: list[GateEvent]) -> int:
+        """`lost` samples are missing before the next frame; how many of them are a hole."""
         silence = lost * 1000 / RATE / self._gate.frame_ms
         heard = self._id is not None or self._candidate is not None
         if heard and self._silence + silence < self._hangover:
-            self._lost += lost
             self._silence += int(silence)
-        elif self._id is not None:
+            return lost
+        if self._id is not None:
             self._lost += lost
             self._end(EndReason.GAP, events)
         else:
             self._clear()
+        return 0
 
     def _clear(self) -> None:
         """Back to closed, with nothing remembered."""
-        self._id = self._candidate = None
+        self._id = self._candidate = self._continues = None
         self._before.clear()
         self._window.clear()
         self._held = []
@@ -261,20 +282,15 @@ class Segmenter:
         self._voiced_until = 0.0
 
 
-def _merged(events: list[SegmentEvent]) -> list[SegmentEvent]:
+def _merged(events: list[GateEvent]) -> list[GateEvent]:
     """The same events, with neighbouring audio of one utterance as one."""
-    merged: list[SegmentEvent] = []
-    run: list[bytes] = []
-    for event in events:
-        if isinstance(event, UtteranceAudio):
-            run.append(event.pcm)
-            if len(run) == 1:
-                merged.append(event)
-            continue
-        if len(run) > 1:
-            merged[-1] = UtteranceAudio(merged[-1].id, b"".join(run))
-        run = []
-        merged.append(event)
-    if len(run) > 1:
-        merged[-1] = UtteranceAudio(merged[-1].id, b"".join(run))
+    merged: list[GateEvent] = []
+    for _, same in itertools.groupby(events, key=lambda event: (type(event), event.id)):
+        first, *more = same
+        if more and isinstance(first, UtteranceAudio | UtteranceHeld):
+            run = [first, *more]
+            pcm = b"".join(each.pcm for each in run if isinstance(each, type(first)))
+            merged.append(type(first)(first.id, pcm))
+        else:
+            merged += [first, *more]
     return merged

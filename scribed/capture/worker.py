@@ -3,56 +3,50 @@
 It waits for nobody but the microphone: what it hands on goes into mailboxes. Only a source that is
 not live (a file, a pipe) waits for room, where a microphone would drop and count. It sleeps for as
 long as no decision can fall due, at most `READ_S`, and decides frame by frame all the same.
+
+While it is muted a microphone is closed, a pipe is read on and what it brings thrown away (there is
+a live microphone at its other end, as in `arecord | scribed run`), and a file stands still.
 """
 
 from __future__ import annotations
 
-import logging
+import collections
 import select
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
 from scribed import clock
 from scribed.backoff import Backoff
-from scribed.capture.levels import Meter, quietest
-from scribed.capture.segmenter import Gate, Segmenter
+from scribed.capture.ear import Ear
+from scribed.capture.losses import Losses
+from scribed.capture.numbering import Numbering
+from scribed.capture.orders import Flush, Mute
+from scribed.capture.posting import Posting
+from scribed.capture.presence import Presence
+from scribed.capture.segmenter import Gate
 from scribed.capture.waits import READ_S, Waits
 from scribed.errors import SourceError
 from scribed.interfaces import EndOfInput, Source, Vad
 from scribed.model import (
     RATE,
     SAMPLE_BYTES,
-    Alert,
-    AlertCleared,
     Block,
     Device,
     EndReason,
-    Event,
-    SegmentEvent,
     SeqReserved,
-    UtteranceAudio,
-    UtteranceEnded,
     UtteranceId,
-    UtteranceStarted,
 )
 from scribed.worker import Budget, Mailbox, Stop, Worker
 
-logger = logging.getLogger(__name__)
+__all__ = ("Capture", "Flush", "Hearing", "Mute", "SourceEnded")
 
 REOPEN_FIRST_S, REOPEN_MAX_S = 0.25, 2.0
 OPEN_BOUND_S = 10.0
 """How long opening a device may block: a sound server that hangs is found by its own timeout."""
-STUCK_FACTOR = 1.5
-"""Live sound is dropped when so many times the budget waits."""
-NO_DEVICE_REMEDY = "plug the microphone in, or correct audio.device"
-SPARE_BYTES = 1 << 20
-"""A file or pipe is read on only while so much is free: what one read can post must not make the
-uplink give up what waits."""
-SEQ_LOW = 32
-"""Ask for more numbers when so few are left."""
-METER_EVERY = 5
-"""Levels are measured on one frame in so many: 10 a second are plenty, and need no numpy."""
+MUTED_S = 5.0
+"""How long it sleeps at a time while it is muted: mail wakes it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +76,11 @@ class Capture(Worker):
 
     `open_source` opens the configured source or raises `SourceError`; where `reopen` is true (a
     microphone) it is tried again for ever, else (a file, a pipe) that is the end.
+
+    What is cut out goes to `store`, then to `uplink` and (but for the audio) to `delivery`. `mark`
+    is told the end of the last captured frame before anything is decided about it: it must cost
+    nothing. `last_heard` is what an earlier run of this boot told `mark` last. `muted`: start
+    without hearing anything, until `Mute(on=False)` comes.
     """
 
     def __init__(
@@ -97,236 +96,182 @@ class Capture(Worker):
         reserved: SeqReserved,
         want_numbers: Callable[[int], object],
         stall_s: float,
+        store: Mailbox[Any],
         uplink: Mailbox[Any],
         delivery: Mailbox[Any],
         budget: Budget,
         supervisor: Mailbox[Any],
+        mark: Callable[[float], None],
+        last_heard: float | None = None,
+        muted: bool = False,
+        mono_offset: Callable[[], float] = clock.mono_offset,
     ) -> None:
         super().__init__("capture", supervisor)
-        self.inbox: Mailbox[Stop | SeqReserved] = Mailbox()
+        self.inbox: Mailbox[Stop | SeqReserved | Mute | Flush] = Mailbox()
         self.report = Hearing(Device(""))
-        self._open_source, self._vad = open_source, vad
-        self._reopen, self._chunk_bytes = reopen, chunk_bytes
-        self._unposted: list[UtteranceAudio] = []
-        self._unposted_bytes = 0
-        self._segmenter = Segmenter(gate, identify=self._identify, quietest=quietest)
-        self._frame_bytes = RATE * gate.frame_ms // 1000 * SAMPLE_BYTES
-        self._frame_s = gate.frame_ms / 1000
-        self._new_id, self._want_numbers = new_id, want_numbers
-        self._next_seq, self._reserved_end = next_seq, reserved.end
-        self._asked_at = -1
-        self._stall_s = stall_s
-        self._uplink, self._delivery, self._budget = uplink, delivery, budget
-        self._meter = Meter()
+        self._mail = select.poll()
+        self._mail.register(self.inbox, select.POLLIN)
+        self._open_source, self._reopen = open_source, reopen
+        self._frame_s, self._stall_s = gate.frame_ms / 1000, stall_s
+        self._numbering = Numbering(new_id, next_seq, reserved, want_numbers)
+        self._ear = Ear(vad, gate, self._numbering.identify)
+        self._posting = Posting(
+            store=store, uplink=uplink, delivery=delivery, budget=budget, chunk_bytes=chunk_bytes
+        )
+        self._mark = mark
+        self._losses = Losses(
+            supervisor.put, last_heard=None if muted else last_heard, mono_offset=mono_offset
+        )
         self._backoff = Backoff(REOPEN_FIRST_S, REOPEN_MAX_S)
-        self._frames = 0
         self._expected: int | None = None
-        self._absence: str | None = None  # why there is no microphone
-        self._stopping = self._dropping = self._hears = False
+        self._presence = Presence(self._show, supervisor.put)
+        self._stopping, self._muted = False, muted
+        self._orders: collections.deque[Mute | Flush] = collections.deque()
+        self._closing: list[Mute] = []  # to be answered when the source is closed
 
     def work(self) -> None:
-        while not self._stopping:
-            try:
-                source = self._open()
-            except SourceError as exc:
-                if not self._reopen:
-                    self._end(Device(""), str(exc))
-                    return
-                self._miss(exc)
-                self._rest(max(self._backoff.next_delay(), REOPEN_FIRST_S / 2))
-                continue
-            try:
-                self._listen(source)
-            except EndOfInput:
-                self._end(source.device, None)
-                return
-            except SourceError as exc:
-                if self._hears or not self._reopen:
-                    self._lost(source, exc)
-                else:
-                    self._miss(exc)  # it opens, and gives nothing: no better than none
-                if not self._reopen:
-                    self._end(source.device, str(exc))
-                    return
-                self._rest(REOPEN_FIRST_S / 2)
-            finally:
-                source.close()
-        self._post(self._segmenter.close(EndReason.SHUTDOWN))
+        try:
+            while not self._stopping and self._once():
+                pass
+            self._cut_short(EndReason.SHUTDOWN)
+        finally:
+            self._refuse()
 
     @property
     def next_seq(self) -> int:
         """The number of the next utterance; to be asked when the thread has ended."""
-        return self._next_seq
+        return self._numbering.next_seq
 
     # The source comes and goes
+
+    def _once(self) -> bool:
+        """Open the source and hear it for as long as it lasts; whether to go on."""
+        if self._muted and self._reopen:
+            self._stay_closed()
+            return True
+        try:
+            source = self._open()
+        except SourceError as exc:
+            if not self._reopen:
+                self._end(Device(""), str(exc))
+                return False
+            self._presence.missed(str(exc))
+            self._rest(max(self._backoff.next_delay(), REOPEN_FIRST_S / 2))
+            return True
+        try:
+            self._listen(source)
+        except EndOfInput:
+            self._end(source.device, None)
+            return False
+        except SourceError as exc:
+            if self._presence.hears or not self._reopen:
+                # What was heard is still worth its transcript.
+                self._cut_short(EndReason.DEVICE_LOST)
+                self._presence.lost(source.device, str(exc))
+            else:  # it opens, and gives nothing: no better than none
+                self._presence.missed(str(exc))
+            if not self._reopen:
+                self._end(source.device, str(exc))
+                return False
+            self._rest(REOPEN_FIRST_S / 2)
+        finally:
+            source.close()
+        return True
 
     def _open(self) -> Source:
         self.beat(OPEN_BOUND_S)
         source = self._open_source()
-        self._vad.reset()
-        self._expected, self._hears = None, False
-        if self._absence is None:
-            self._report_device(source.device, "open")
+        self._ear.reset()
+        self._losses.listen_anew()
+        self._expected = None
+        self._presence.opened(source.device, muted=self._muted)
         return source
-
-    def _miss(self, exc: SourceError) -> None:
-        """There is no microphone: say why, once for each reason, and go on looking."""
-        why = str(exc)
-        if why != self._absence:
-            self._absence = why
-            logger.error("no microphone: %s", why)
-            self._report_device(self.report.device, "absent")
-            self.supervisor.put(Alert("no_device", why, NO_DEVICE_REMEDY))
 
     def _end(self, device: Device, error: str | None) -> None:
         """Nothing more will come."""
-        self._post(self._segmenter.close(EndReason.FLUSH))
-        self._report_device(device, "closed")
+        self._cut_short(EndReason.FLUSH)
+        self._presence.ended(device)
         self.supervisor.put(SourceEnded(error))
 
-    def _found(self, source: Source) -> None:
-        """Frames really arrive: only that proves that the device is there."""
-        self._hears = True
-        self._backoff.reset()
-        if self._absence is not None:
-            self._absence = None
-            self.supervisor.put(AlertCleared("no_device"))
-        device = source.device
-        logger.info("hears %s (%s Hz, channels: %s)", device.name, device.rate, device.channels)
-        self._report_device(device, "open")  # again: now it is known to hear
-        self.supervisor.put(Event("device_found", {"device": device.name}))
-
-    def _lost(self, source: Source, exc: SourceError) -> None:
-        """The device went away in the middle: what was heard is still worth its transcript."""
-        self._post(self._segmenter.close(EndReason.DEVICE_LOST))
-        logger.warning("microphone lost: %s", exc)
-        self._report_device(source.device, "lost")
-        self.supervisor.put(Event("device_lost", {"device": source.device.name, "why": str(exc)}))
-
-    def _report_device(self, device: Device, state: str) -> None:
-        self.report = replace(self.report, device=replace(device, state=state))
-        self.supervisor.put(self.report.device)
+    def _show(self, device: Device) -> None:
+        self.report = replace(self.report, device=device)
+        self.supervisor.put(device)
 
     # Listening
 
     def _listen(self, source: Source) -> None:
-        """Read until the source ends (`EndOfInput`), is lost (`SourceError`), or we are stopped."""
+        """Read until the source ends (`EndOfInput`) or is lost (`SourceError`), we stop or mute."""
         waits = Waits(self.inbox, source, self._frame_s)
-        heard_at = clock.now()
+        goes_on = source.live or bool(source.pollable())  # with us or without
+        if not goes_on:
+            self._losses.waits_for_us()
+        heard_at = time.monotonic()  # in which a suspend is no time without frames
         while not self._stopping:
             self.beat()
-            block = source.read()
+            if source.live:
+                self._losses.look_for_suspend()
+            block = source.read() if self._may_read(goes_on, live=source.live) else None
             if block is not None:
-                heard_at = clock.now()
-                self._hear(block, live=source.live)
-                if not self._hears:
-                    self._found(source)
-            elif source.live and clock.now() - heard_at > self._stall_s:
+                heard_at = time.monotonic()
+                self._hear(block, source)
+            elif source.live and time.monotonic() - heard_at > self._stall_s:
                 name = source.device.name
                 raise SourceError(f"{name}: no frames for {self._stall_s} s; it is opened again")
-            if waits.wait(block, self._segmenter.patience * self._frame_s):
+            self._obey()
+            if self._muted:
+                if self._reopen:
+                    return
+                self._tell_muted()
+            if waits.wait(block, self._ear.patience_s):
                 self._take_mail()
 
-    def _hear(self, block: Block, *, live: bool) -> None:
-        samples = len(block.pcm) // SAMPLE_BYTES
-        lost = 0 if self._expected is None else block.position - self._expected
-        if lost:
-            self._gap(lost, "overrun")
-        self._expected = block.position + samples
-        if live and not self._has_room(samples):
+    def _may_read(self, goes_on: bool, *, live: bool) -> bool:
+        if self._muted:
+            return goes_on
+        return live or self._posting.wait_for_room(READ_S)
+
+    def _hear(self, block: Block, source: Source) -> None:
+        if self._muted:
             return
-        events = self._segmenter.feed(block, self._decide(block.pcm))
-        self._post(events)
+        samples = len(block.pcm) // SAMPLE_BYTES
+        end_at = block.at + samples / RATE
+        self._mark(end_at)
+        self._losses.heard(block.at)
+        if self._expected is not None and block.position != self._expected:
+            self._losses.jumped(block.position - self._expected)
+        self._expected = block.position + samples
+        if not source.live or self._posting.has_room():
+            self._losses.end_drop()
+            self._posting.post(self._ear.hear(block))
+            self._report_heard(end_at, samples)
+        else:
+            if self._losses.drop(samples):
+                self._cut_short(EndReason.GAP)
+            self.report = replace(self.report, dropped_samples=self._losses.dropped_samples)
+        if not self._presence.hears:
+            self._backoff.reset()
+            self._presence.found(source.device)
+
+    def _report_heard(self, end_at: float, samples: int) -> None:
         self.report = replace(
             self.report,
-            last_frame_at=block.at + samples / RATE,
+            last_frame_at=end_at,
             samples=self.report.samples + samples,
-            is_open=self._segmenter.is_open,
-            level_dbfs=self._meter.level_dbfs,
-            noise_floor_dbfs=self._meter.noise_floor_dbfs,
+            lost_samples=self._losses.lost_samples,
+            detected=self._numbering.detected,
+            is_open=self._ear.is_open,
+            level_dbfs=self._ear.level_dbfs,
+            noise_floor_dbfs=self._ear.noise_floor_dbfs,
         )
-        if not live:
-            self._wait_for_room()
 
-    def _decide(self, pcm: bytes) -> list[bool]:
-        """Ask the VAD about each frame, and measure one in `METER_EVERY`."""
-        decisions = []
-        for start in range(0, len(pcm), self._frame_bytes):
-            frame = pcm[start : start + self._frame_bytes]
-            voiced = self._vad(frame)
-            decisions.append(voiced)
-            self._frames += 1
-            if self._frames % METER_EVERY == 0:
-                self._meter.add(frame, voiced=voiced)
-        return decisions
+    def _cut_short(self, reason: EndReason) -> None:
+        """End what is open for a reason outside the gate; forget the pre-roll."""
+        self._posting.post(self._ear.close(reason))
+        if reason is not EndReason.GAP:
+            self._losses.end_drop()
+        self.report = replace(self.report, is_open=False)
 
-    def _gap(self, samples: int, cause: str) -> None:
-        lost_ms = round(samples * 1000 / RATE)
-        logger.warning("lost %d ms of sound (%s)", lost_ms, cause)
-        self.report = replace(self.report, lost_samples=self.report.lost_samples + samples)
-        self.supervisor.put(Event("audio_gap", {"lost_ms": lost_ms, "cause": cause}))
-
-    # Room
-
-    def _has_room(self, samples: int) -> bool:
-        """Whether live sound may be handed on; else it is dropped, newest first, and counted.
-
-        The uplink evicts what is oldest at the budget's limit; only where it is stuck (DNS,
-        connect) does more than that wait.
-        """
-        full = self._budget.used >= self._budget.limit * STUCK_FACTOR
-        if full:
-            if not self._dropping:
-                logger.error("no room for more sound: the uplink is stuck; speech is dropped")
-                self._post(self._segmenter.close(EndReason.GAP))
-            dropped = self.report.dropped_samples + samples
-            self.report = replace(self.report, dropped_samples=dropped)
-        self._dropping = full
-        return not full
-
-    def _wait_for_room(self) -> None:
-        while not self._stopping and not self._budget.wait_for_room(READ_S, SPARE_BYTES):
-            self.beat()
-            self._take_mail()
-
-    # Mail
-
-    def _post(self, events: list[SegmentEvent]) -> None:
-        """Hand on what was heard; audio in pieces of a chunk, since the uplink sends no smaller."""
-        for event in events:
-            match event:
-                case UtteranceAudio(pcm=pcm):
-                    self._unposted.append(event)
-                    self._unposted_bytes += len(pcm)
-                    if self._unposted_bytes >= self._chunk_bytes:
-                        self._post_audio()
-                    continue
-                case UtteranceStarted():
-                    self._meter.open()
-                case UtteranceEnded():
-                    self._post_audio()
-                    event = replace(  # noqa: PLW2901 -- the same event, with its levels
-                        event, level_dbfs=self._meter.utterance_dbfs, snr_db=self._meter.snr_db
-                    )
-            self._uplink.put(event)
-            self._delivery.put(event)
-
-    def _post_audio(self) -> None:
-        if not self._unposted:
-            return
-        pcm = b"".join(audio.pcm for audio in self._unposted)
-        self._budget.charge(len(pcm))
-        self._uplink.put(UtteranceAudio(self._unposted[0].id, pcm))
-        self._unposted, self._unposted_bytes = [], 0
-
-    def _identify(self, at: float, continues: UtteranceId | None) -> UtteranceStarted:
-        seq = self._next_seq
-        self._next_seq += 1
-        if self._reserved_end - self._next_seq < SEQ_LOW and self._asked_at < self._reserved_end:
-            self._asked_at = self._reserved_end
-            self._want_numbers(self._next_seq)
-        self.report = replace(self.report, detected=self.report.detected + 1)
-        return UtteranceStarted(self._new_id(), seq, at, clock.mono_offset(), continues)
+    # What it is asked to do
 
     def _take_mail(self) -> None:
         for item in self.inbox.drain():
@@ -334,11 +279,71 @@ class Capture(Worker):
                 case Stop():
                     self._stopping = True
                 case SeqReserved(end=end):
-                    self._reserved_end = end
+                    self._numbering.reserve(end)
+                case Mute() | Flush():
+                    self._orders.append(item)
+
+    def _obey(self) -> None:
+        """Do what was asked for, in order; called when all that was said before has been heard.
+
+        What follows a mute waits until a microphone is closed.
+        """
+        while self._orders:
+            match order := self._orders.popleft():
+                case Flush():
+                    flushed = self._ear.is_open
+                    if flushed:
+                        self._cut_short(EndReason.FLUSH)
+                    order.done(flushed=flushed)
+                case Mute(on=on) if on:
+                    self._closing.append(order)
+                    if not self._muted:
+                        self._mute()
+                        return
+                case Mute():
+                    if self._muted:
+                        self._unmute()
+                    order.done()
+
+    def _mute(self) -> None:
+        self._muted = True
+        self._cut_short(EndReason.MUTED)
+        self._losses.heard(clock.now())  # what a restart had cost ends here, if nothing was heard
+        self.report = replace(self.report, level_dbfs=None)
+
+    def _unmute(self) -> None:
+        self._tell_muted()
+        self._muted = False
+        self._expected = None
+        self._ear.reset()
+        self._losses.listen_anew()
+        self._mark(clock.now())  # nothing was missed: it was not to be heard
+        self._presence.unmuted(opens_again=self._reopen)
+
+    def _tell_muted(self) -> None:
+        """Nothing is heard any more: say so, to whoever asked for it too."""
+        self._presence.muted()
+        while self._closing:
+            self._closing.pop().done()
+
+    def _stay_closed(self) -> None:
+        while self._muted and not self._stopping:
+            self._tell_muted()
+            if self._orders:
+                self._obey()
+            else:
+                self._rest(MUTED_S)
 
     def _rest(self, seconds: float) -> None:
         self.beat(seconds)
-        poller = select.poll()
-        poller.register(self.inbox, select.POLLIN)
-        if poller.poll(seconds * 1000):
+        if self._mail.poll(seconds * 1000):
             self._take_mail()
+            self._obey()
+
+    def _refuse(self) -> None:
+        """Answer what came too late: there is nothing to mute or to flush."""
+        self._take_mail()
+        if self._muted:
+            self._tell_muted()
+        for order in self._orders:
+            order.too_late()

@@ -8,15 +8,15 @@ from collections.abc import Iterable, Sequence
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scribed.capture.segmenter import Gate, Segmenter
+from scribed.capture.segmenter import Gate, GateEvent, Segmenter
 from scribed.model import (
     RATE,
     SAMPLE_BYTES,
     Block,
     EndReason,
-    SegmentEvent,
     UtteranceAudio,
     UtteranceEnded,
+    UtteranceHeld,
     UtteranceId,
     UtteranceStarted,
 )
@@ -44,7 +44,7 @@ class Ear:
 
     def __init__(self, gate: Gate = GATE, *, quietest: int = 0, per_block: int = 1) -> None:
         ids = itertools.count()
-        self.events: list[SegmentEvent] = []
+        self.events: list[GateEvent] = []
         self.heard = 0  # frames fed
         self.lost = 0  # samples
         self._per_block = per_block
@@ -180,6 +180,74 @@ def test_a_speaker_who_does_not_stop_is_cut_behind_the_quietest_frame_and_goes_o
     assert second.reason is EndReason.COMMIT
 
 
+def test_what_is_held_back_is_told_at_once_and_comes_once_more_as_audio() -> None:
+    gate = Gate(max_utterance_s=5.0, pre_roll_ms=0)
+    ear = Ear(gate, quietest=70, per_block=5).hear(speech(4900))
+
+    held = [e for e in ear.events if isinstance(e, UtteranceHeld)]
+    assert ear.frames_of("u0") == list(range(150))
+    assert [numbers(e.pcm) for e in held] == [list(range(n, n + 5)) for n in range(150, 245, 5)]
+    assert {e.id for e in held} == {"u0"}
+    ear.hear(speech(200)).close()
+    assert ear.frames_of("u0") + ear.frames_of("u1") == list(range(ear.heard))
+
+
+IN_A_PAUSE = Gate(
+    max_utterance_s=5.0, pre_roll_ms=100, start_ms=60, hangover_ms=500, min_utterance_ms=100
+)
+PAUSE_FROM, PAUSE_CUT = 4700 // FRAME_MS, 240  # in frames; held from frame 150 on
+
+
+def test_a_cut_in_a_pause_that_goes_on_leaves_nothing_behind_but_pre_roll() -> None:
+    ear = Ear(IN_A_PAUSE, quietest=PAUSE_CUT - 150).hear(speech(4700) + silence(2000))
+
+    (ended,) = ear.ended
+    assert ended.reason is EndReason.LENGTH
+    assert ear.frames_of("u0") == list(range(PAUSE_CUT + 1))
+    assert ended.audio_ms == (PAUSE_CUT + 1) * FRAME_MS
+    ear.hear(speech(80) + silence(1000))
+    assert len(ear.started) == 1  # nobody went on: a click is a click again
+    spoken_at = ear.heard
+    ear.hear(speech(200) + silence(1000))
+    assert ear.started[1].continues is None
+    assert ear.frames_of("u1")[0] == spoken_at - 5
+
+
+def test_a_cut_in_a_pause_before_the_last_word_loses_nothing_of_either() -> None:
+    ear = Ear(IN_A_PAUSE, quietest=PAUSE_CUT - 150)
+    ear.hear(speech(4700) + silence(400))
+    assert [type(e) for e in ear.events[-1:]] == [UtteranceEnded]
+    assert not ear.segmenter.is_open
+    ear.hear(speech(20))  # less than any word, and it was said: it went on
+    assert ear.segmenter.is_open
+    ear.hear(silence(1000))
+
+    assert ear.started[1].continues == "u0"
+    assert ear.started[1].at == ear.ended[0].at
+    assert ear.frames_of("u1") == list(range(PAUSE_CUT + 1, PAUSE_FROM + 20 + 1 + 25))
+    assert (ear.ended[1].reason, ear.ended[1].audio_ms) == (EndReason.COMMIT, 300)
+
+
+def test_a_pause_behind_a_cut_counts_from_its_beginning() -> None:
+    ear = Ear(IN_A_PAUSE, quietest=PAUSE_CUT - 150)
+    ear.hear(speech(4700) + silence(500) + speech(20) + silence(1000))
+    assert len(ear.started) == 1
+
+
+def test_closing_behind_a_cut_in_a_pause_ends_nothing_twice() -> None:
+    ear = Ear(IN_A_PAUSE, quietest=PAUSE_CUT - 150).hear(speech(4700) + silence(400)).close()
+    ear.hear(speech(20) + silence(1000))
+    assert (len(ear.started), len(ear.ended)) == (1, 1)
+
+
+def test_a_hole_belongs_to_the_utterance_that_it_lies_in() -> None:
+    gate = Gate(max_utterance_s=5.0, pre_roll_ms=0, hangover_ms=200)
+    for before_cut, lost_ms in ((3500, (100, 0)), (4420, (100, 0)), (4600, (0, 100))):
+        ear = Ear(gate, quietest=70).hear(speech(before_cut)).lose(100)
+        ear.hear(speech(6000 - before_cut)).close()
+        assert tuple(ended.lost_ms for ended in ear.ended) == lost_ms
+
+
 def test_no_utterance_is_longer_than_the_maximum() -> None:
     gate = Gate(max_utterance_s=5.0)
     ear = Ear(gate, quietest=10_000).hear(speech(60_000)).close()
@@ -288,4 +356,4 @@ def test_whatever_is_heard_an_utterance_lasts_as_long_as_its_audio_and_what_it_l
         heard_ms = round((ended.at - started.at) * 1000)
         # What was lost behind the last voiced frame is lost, and no part of the time.
         assert ended.audio_ms - 1 <= heard_ms <= ended.audio_ms + ended.lost_ms + 1
-        assert ended.audio_ms <= len(ear.frames_of(started.id)) * FRAME_MS <= 3000
+        assert 0 < ended.audio_ms <= len(ear.frames_of(started.id)) * FRAME_MS <= 3000

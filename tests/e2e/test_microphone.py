@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.capture.suspending import Suspend
 from tests.e2e.witness import WatchedRobot, assert_accounted, finals_by_seq
 from tests.parts.asound import Asound, Fault
 from tests.parts.cloud import Cloud
@@ -166,3 +167,40 @@ def test_a_device_that_opens_and_gives_nothing_is_told_once_and_heals(
     robot.wait_for(lambda: robot.alert("no_device") is None)
     robot.wait_for(lambda: robot.state["hearing"] is True)
     assert_stops(robot)
+
+
+def test_a_suspend_is_told_and_is_no_lost_microphone(
+    cloud: Cloud, tmp_path: Path, asound: Asound, command: bytes
+) -> None:
+    (path := tmp_path / "mic.raw").write_bytes(silence(0.5) + command * 8 + silence(1.0))
+    mic = asound.fault("mic", audio=path)
+    suspend = Suspend(tmp_path)
+    sections: dict[str, dict[str, Any]] = {
+        "audio": {"device": mic.name, "stall_s": STALL_S},
+        "provider": {"url": cloud.url},
+    }
+    environment = asound.environment() | suspend.environment()
+    with WatchedRobot(tmp_path, sections, environment=environment) as robot:
+        wait_until_somebody_speaks(robot)
+        mic.on("stalled")  # nothing comes for a moment, as from one that wakes up
+        suspend.sleep(3600)
+        robot.wait_for(lambda: slept(robot))
+        mic.off("stalled")
+        robot.wait_for(lambda: any(final["final_reason"] == "gap" for final in finals(robot)))
+        robot.wait_for(lambda: len(robot.on("speech")) >= 3)  # it hears what is said after it
+        assert [gap["lost_ms"] for gap in slept(robot)] == [3_600_000]
+        others = [gap for gap in robot.events("audio_gap") if gap not in slept(robot)]
+        assert sum(gap["lost_ms"] for gap in others) < 500
+        assert robot.events("device_lost") == []
+        assert len(robot.events("device_found")) == 1
+        assert robot.alert("no_device") is None
+        assert_stops(robot)
+        assert_accounted(robot)
+
+
+def slept(robot: Robot) -> list[dict[str, Any]]:
+    return [gap for gap in robot.events("audio_gap") if gap["cause"] == "suspend"]
+
+
+def finals(robot: Robot) -> list[dict[str, Any]]:
+    return [message.payload for message in robot.on("transcript", "late")]

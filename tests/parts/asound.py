@@ -35,14 +35,14 @@ class Fault:
         self.name, self.control = name, control
 
     def on(self, switch: str) -> None:
-        """Set "unplugged", "busy", "denied", "nospace", "hungup", "stalled" or "overrun"."""
+        """Set one of the switches of `fault_pcm.c`."""
         (self.control / switch).touch()
 
     def off(self, switch: str) -> None:
         (self.control / switch).unlink(missing_ok=True)
 
     def is_on(self, switch: str) -> bool:
-        """Whether it is set; "overrun" goes off by itself when it has happened."""
+        """Whether it is set; "overrun" and "suspended" go off when they have happened."""
         return (self.control / switch).exists()
 
     @property

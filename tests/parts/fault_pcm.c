@@ -18,6 +18,7 @@
  *   hungup     no frames come, and poll says POLLERR and POLLHUP
  *   stalled    no frames come; the world goes on, so they are lost without a word
  *   overrun    the next question for the position is answered with EPIPE; removed by the device
+ *   suspended  it is as after a suspend of the machine: ESTRPIPE; removed by the device
  * and the device writes there:
  *   open       while it is open; holds the process id
  *   delivered  frames handed out since the device was opened, 8 bytes little-endian
@@ -191,6 +192,11 @@ static int fault_revents(snd_pcm_ioplug_t *io, struct pollfd *pfd, unsigned int 
 	}
 	if (is_on(d, "hungup")) {
 		*revents = POLLERR | POLLHUP;
+		return 0;
+	}
+	if (d->running && take(d, "suspended")) {
+		snd_pcm_ioplug_set_state(io, SND_PCM_STATE_SUSPENDED);
+		*revents = POLLERR | POLLIN;
 		return 0;
 	}
 	if (read(io->poll_fd, &ticks, sizeof ticks) < 0 && errno != EAGAIN)

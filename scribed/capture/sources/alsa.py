@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import faulthandler
 import functools
 import logging
 import select
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -21,14 +19,13 @@ import alsaaudio
 from scribed import clock, config
 from scribed.capture.sources import devices
 from scribed.capture.sources.framing import Framing, Timeline
+from scribed.capture.sources.hung import not_for_ever
 from scribed.errors import SourceError
 from scribed.model import RATE, SAMPLE_BYTES, Block, Device
 
 logger = logging.getLogger(__name__)
 
 PERIOD_MS = 20
-HUNG_S = 4.0
-"""A device that is there opens in well under a second; shorter than the grace and 2 s."""
 BUFFER_MS, BUFFER_MIN_MS = 1000, 500
 LATE_S = 0.5
 """So far behind the clock is sound that was lost unreported (a stall, a full sound server)."""
@@ -82,24 +79,24 @@ class AlsaSource:
         if self._pcm is None:
             raise SourceError(f"{self.device.name}: is closed")
         try:
-            pcm, overrun = self._drain()
+            pcm, halted = self._drain()
             late_s = self._hear(pcm, clock.now()) if pcm else 0.0
-            if overrun or (late_s > LATE_S and not self._more):
-                return self._block(self._restart(drop=not overrun))
+            if halted or (late_s > LATE_S and not self._more):
+                return self._block(self._restart())
         except alsaaudio.ALSAAudioError as exc:
             raise self._lost(_why(exc)) from exc
         return self._block(self._framing.take())
 
     def close(self) -> None:
         if self._pcm is not None:
-            with _not_for_ever(), contextlib.suppress(alsaaudio.ALSAAudioError):
+            with not_for_ever(self.device.name), contextlib.suppress(alsaaudio.ALSAAudioError):
                 self._pcm.close()
             self._pcm = None
             if self.device.state == "open":
                 self.device = replace(self.device, state="closed")
 
     def _drain(self) -> tuple[bytes, bool]:
-        """All that is here, at most one buffer of it, and whether an overrun came behind it."""
+        """All that is here, at most one buffer, and whether an overrun or suspend came behind."""
         # Some PCMs (dsnoop) stay readable until they were asked what their descriptors mean.
         fired = dict(self._poll.poll(0))
         revents = self._pcm.polldescriptors_revents([(fd, fired.get(fd, 0)) for fd, _ in self._fds])
@@ -116,6 +113,8 @@ class AlsaSource:
             else:
                 self._more = True
         except alsaaudio.ALSAAudioError:
+            if self._pcm.state() == alsaaudio.PCM_STATE_SUSPENDED:
+                return b"".join(chunks), True  # the machine slept: the device is still there
             if not chunks:
                 raise  # else the next read meets it again
         if not chunks and revents & _DEAD:
@@ -131,11 +130,11 @@ class AlsaSource:
         self._framing.feed(pcm)
         return self._timeline.arrived(self._framing.heard_s, now)
 
-    def _restart(self, *, drop: bool) -> tuple[bytes, int] | None:
+    def _restart(self) -> tuple[bytes, int] | None:
         """Start the device anew behind a loss; the last frames from before it."""
         self.overruns += 1
         self._resuming = True
-        if drop:
+        if self._pcm.state() != alsaaudio.PCM_STATE_PREPARED:
             self._pcm.drop()
         self._kick()
         return self._framing.cut()
@@ -170,24 +169,10 @@ class _Opened:
     buffer_frames: int
 
 
-@contextlib.contextmanager
-def _not_for_ever() -> Iterator[None]:
-    """End the process where a sound server hangs: systemd starts it again.
-
-    pyalsaaudio holds the interpreter's lock while it opens and closes, so that no thread of ours
-    can notice, or take a SIGTERM; faulthandler's watchdog needs no lock. It prints every stack.
-    """
-    faulthandler.dump_traceback_later(HUNG_S, exit=True)
-    try:
-        yield
-    finally:
-        faulthandler.cancel_dump_traceback_later()
-
-
 def _open_configured(audio: config.Audio) -> _Opened:
     auto = audio.device == "auto"
     name = devices.only_card(alsaaudio.pcms(alsaaudio.PCM_CAPTURE)) if auto else audio.device
-    with _not_for_ever():
+    with not_for_ever(name):
         opened = _negotiate(name, audio.rate, audio.channels, audio.channel)
     if opened.format == _FORMAT:
         return opened

@@ -86,7 +86,7 @@ class FileSource:
     """A WAV file, `audio.path`, as fast as it can be read or (`audio.pace`) in real time.
 
     In real time it is a microphone that was switched on by the first `read()`, but for that it
-    waits for its reader instead of losing sound.
+    waits for its reader instead of losing sound: what it gives is never older than `READ_S`.
     """
 
     live = False
@@ -122,7 +122,10 @@ class FileSource:
             self._began = now
         most = round(READ_S * self._header.rate)
         if self._realtime:
-            most = min(most, int((now - self._began) * self._header.rate) - self._asked)
+            due = int((now - self._began) * self._header.rate) - self._asked
+            # It waits for a reader who stays away: time stands still in it meanwhile.
+            self._began += max(0, due - most) / self._header.rate
+            most = min(most, due)
         if most <= 0:
             return None
         self._ended = not self._feed(most)

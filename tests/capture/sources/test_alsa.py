@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import select
+import signal
 import subprocess
 import sys
 import time
 from array import array
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
+import alsaaudio
 import pytest
 
 from scribed import clock
 from scribed.capture.sources.alsa import AlsaSource
+from scribed.capture.sources.hung import HUNG_S, advice
 from scribed.config import Audio
 from scribed.demo.microphone import NullSinkMicrophone
 from scribed.errors import SourceError
 from scribed.model import RATE, Block
+from tests.capture.rig import until
 from tests.capture.sources.reading import blocks, read_until, samples
 from tests.parts.asound import Asound
 
@@ -274,7 +280,7 @@ def test_a_reader_who_sleeps_loses_nothing_within_the_buffer(asound: Asound) -> 
     asound.fault("mic")
     source = AlsaSource(Audio(device="mic"))
     for pause_s in (0.1, 0.3, 0.6, 0.02):
-        time.sleep(pause_s)
+        until(lambda: source._pcm.avail() >= pause_s * RATE)  # noqa: B023
         block = source.read()
         assert block is not None
         ramp = samples(block.pcm)
@@ -287,12 +293,34 @@ def test_an_overrun_is_a_jump_of_the_position_as_long_as_the_loss(asound: Asound
     asound.fault("mic")
     source = AlsaSource(Audio(device="mic"))
     before = read_until(source, lambda block: block.position >= RATE // 10)
-    time.sleep(source.buffer_ms / 1000 + 0.3)
+    heard_until = before.at + len(before.pcm) / 2 / RATE
+    until(lambda: has_run_over(source))
     after = read_until(source, lambda block: block.position != before.position)
     source.close()
     assert source.overruns == 1
     lost = after.position - (before.position + len(before.pcm) // 2)
-    assert lost / RATE == pytest.approx(source.buffer_ms / 1000 + 0.3, abs=0.1)
+    assert lost / RATE >= source.buffer_ms / 1000
+    assert lost / RATE == pytest.approx(after.at - heard_until, abs=0.03)
+    assert abs(drift(after)) < 0.03 * RATE
+
+
+def has_run_over(source: AlsaSource) -> bool:
+    try:
+        return bool(source._pcm.avail() < 0)
+    except alsaaudio.ALSAAudioError:
+        return True
+
+
+def test_a_suspended_device_is_no_lost_one_and_the_time_is_a_jump(asound: Asound) -> None:
+    mic = asound.fault("mic")
+    source = AlsaSource(Audio(device="mic"))
+    before = read_until(source, lambda block: block.position >= RATE // 10)
+    mic.on("suspended")
+    until(lambda: not mic.is_on("suspended") or source.read())
+    after = read_until(source, lambda block: block.position > before.position)
+    source.close()
+    assert source.overruns == 1
+    assert source.device.state == "closed"
     assert abs(drift(after)) < 0.03 * RATE
 
 
@@ -431,11 +459,12 @@ def test_what_is_played_is_captured_in_real_time_without_a_hole(
 
 
 def test_what_a_sound_server_kept_for_a_late_reader_is_not_lost(
-    microphone: NullSinkMicrophone,
+    microphone: NullSinkMicrophone, tmp_path: Path
 ) -> None:
     source = AlsaSource(Audio(device=microphone.device))
+    (tmp_path / "tone.wav").write_bytes(_wav(tone(1000, RATE, 2.5 * source.buffer_ms / 1000)))
     before = read_until(source, lambda _: True)
-    time.sleep(2.5 * source.buffer_ms / 1000)
+    assert microphone.play(tmp_path / "tone.wav").wait(10) == 0  # in real time
     heard = [before, *blocks(source, for_s=0.3)]
     source.close()
     assert source.overruns == 0
@@ -450,6 +479,56 @@ def test_a_sound_server_that_dies_is_a_lost_device(microphone: NullSinkMicrophon
     with pytest.raises(SourceError, match="demo_mic: the capture device was lost"):
         list(blocks(source, for_s=2))
     source.close()
+
+
+def test_a_sound_server_that_hangs_ends_the_process_and_says_what_to_do(
+    microphone: NullSinkMicrophone,
+) -> None:
+    code = (
+        "import sys; from scribed.capture.sources.alsa import AlsaSource\n"
+        "from scribed.config import Audio\n"
+        "print('opens', flush=True)\n"
+        "AlsaSource(Audio(device=sys.argv[1]))"
+    )
+    command = [sys.executable, "-c", code, microphone.device]
+    with frozen(microphone._server):
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        assert process.stdout is not None
+        assert process.stdout.readline() == "opens\n"
+        began = time.monotonic()
+        _, said = process.communicate(timeout=15)
+    assert process.returncode == 1
+    assert HUNG_S - 0.5 < time.monotonic() - began < HUNG_S + 1.0
+    first, second, *stacks = said.splitlines()
+    assert first.endswith(f": {advice(microphone.device)}")
+    assert second.startswith("Timeout")
+    assert any("alsa.py" in line for line in stacks)
+
+
+def test_a_sound_server_that_is_slow_is_waited_for_and_nothing_is_said(
+    microphone: NullSinkMicrophone, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with frozen(microphone._server) as pid:
+        thaw = subprocess.Popen(["sh", "-c", f"sleep 0.5; kill -CONT {pid}"])
+        began = time.monotonic()
+        AlsaSource(Audio(device=microphone.device)).close()  # holds the interpreter's lock
+        took_s = time.monotonic() - began
+        assert thaw.wait(5) == 0
+    assert took_s > 0.4
+    assert capfd.readouterr().err == ""
+
+
+@contextlib.contextmanager
+def frozen(server: subprocess.Popen[bytes] | None) -> Iterator[int]:
+    """The sound server does nothing until the block ends; its process id."""
+    assert server is not None
+    server.send_signal(signal.SIGSTOP)
+    try:
+        yield server.pid
+    finally:
+        server.send_signal(signal.SIGCONT)
 
 
 def _wav(values: list[int]) -> bytes:

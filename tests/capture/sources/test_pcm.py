@@ -9,7 +9,6 @@ import select
 import socket
 import struct
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,7 +20,7 @@ from scribed.config import Audio
 from scribed.errors import SourceError
 from scribed.interfaces import EndOfInput
 from scribed.model import RATE
-from tests.capture.sources.reading import blocks, read_all, samples
+from tests.capture.sources.reading import blocks, read_all, read_until, samples
 
 
 @pytest.fixture
@@ -330,12 +329,36 @@ def test_real_time_waits_for_a_slow_reader_and_loses_nothing(path: Path) -> None
     spoken = os.urandom(RATE * 2)
     source = file_source(path, wav(spoken), pace="realtime")
     assert source.read() is None
-    time.sleep(0.6)
+    passes(path, 0.6)
     late = source.read()
     assert late is not None
     assert late.pcm == spoken[: len(late.pcm)]
     assert len(late.pcm) / 32_000 == pytest.approx(0.6, abs=0.05)
     source.close()
+
+
+def test_in_real_time_a_file_stands_still_for_a_reader_who_stays_away(path: Path) -> None:
+    spoken = os.urandom(RATE * 2 * 3)
+    source = file_source(path, wav(spoken), pace="realtime")
+    assert source.read() is None
+    passes(path, 1.6)
+    late = source.read()
+    assert late is not None
+    assert late.pcm == spoken[: RATE * 2]
+    assert late.at == pytest.approx(clock.now() - 1.0, abs=0.05)
+    passes(path, 0.2)
+    after = source.read()
+    assert after is not None
+    assert after.position == RATE
+    assert len(after.pcm) / 32_000 == pytest.approx(0.2, abs=0.05)
+    source.close()
+
+
+def passes(path: Path, duration_s: float) -> None:
+    """Let time pass: as much as the file at `path` takes to be heard by another."""
+    other = file_source(path, path.read_bytes(), pace="realtime")
+    read_until(other, lambda block: block.position + len(block.pcm) // 2 >= duration_s * RATE)
+    other.close()
 
 
 def test_closing_twice_is_closing(path: Path) -> None:

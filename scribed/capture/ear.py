@@ -1,0 +1,107 @@
+"""From blocks of sound to utterances: the VAD, the gate and the levels, brought together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from scribed.capture.levels import Meter, quietest
+from scribed.capture.segmenter import Gate, GateEvent, Segmenter
+from scribed.interfaces import Vad
+from scribed.model import (
+    SAMPLE_BYTES,
+    Block,
+    EndReason,
+    UtteranceEnded,
+    UtteranceId,
+    UtteranceStarted,
+    pcm_bytes,
+    seconds,
+)
+
+METER_EVERY = 5
+"""Levels are measured on one frame in so many: 10 a second are plenty, and need no numpy."""
+
+PART_MS = 100
+"""So much is heard at once, however much comes: an utterance's levels are those of its frames."""
+
+
+class Ear:
+    """Cuts utterances out of what it hears, each end with the levels of what it ends."""
+
+    def __init__(
+        self,
+        vad: Vad,
+        gate: Gate,
+        identify: Callable[[float, UtteranceId | None], UtteranceStarted],
+    ) -> None:
+        self._vad, self._meter = vad, Meter()
+        self._segmenter = Segmenter(gate, identify=identify, quietest=quietest)
+        self._frame_bytes = pcm_bytes(gate.frame_ms)
+        self._part_bytes = PART_MS // gate.frame_ms * self._frame_bytes
+        self._frame_s = gate.frame_ms / 1000
+        self._frames = 0
+
+    @property
+    def is_open(self) -> bool:
+        """Whether an utterance is open."""
+        return self._segmenter.is_open
+
+    @property
+    def patience_s(self) -> float:
+        """How much may be heard at once without a later decision."""
+        return self._segmenter.patience * self._frame_s
+
+    @property
+    def level_dbfs(self) -> float | None:
+        """The level of the frame that was measured last."""
+        return self._meter.level_dbfs
+
+    @property
+    def noise_floor_dbfs(self) -> float | None:
+        """None: no frame without a voice yet."""
+        return self._meter.noise_floor_dbfs
+
+    def hear(self, block: Block) -> list[GateEvent]:
+        """Take the frames of `block`; return what they caused."""
+        if len(block.pcm) <= self._part_bytes:
+            return self._hear(block)
+        events: list[GateEvent] = []
+        for start in range(0, len(block.pcm), self._part_bytes):
+            pcm = block.pcm[start : start + self._part_bytes]
+            position = block.position + start // SAMPLE_BYTES
+            events += self._hear(Block(pcm, position, block.at + seconds(start)))
+        return events
+
+    def close(self, reason: EndReason) -> list[GateEvent]:
+        """End the open utterance, if any, for a reason outside the gate; forget the pre-roll."""
+        return self._with_levels(self._segmenter.close(reason))
+
+    def reset(self) -> None:
+        """What is heard next does not follow what was heard before."""
+        self._vad.reset()
+
+    def _hear(self, block: Block) -> list[GateEvent]:
+        return self._with_levels(self._segmenter.feed(block, self._decide(block.pcm)))
+
+    def _decide(self, pcm: bytes) -> list[bool]:
+        """Ask the VAD about each frame, and measure one in `METER_EVERY`."""
+        decisions = []
+        for start in range(0, len(pcm), self._frame_bytes):
+            frame = pcm[start : start + self._frame_bytes]
+            voiced = self._vad(frame)
+            decisions.append(voiced)
+            self._frames += 1
+            if self._frames % METER_EVERY == 0:
+                self._meter.add(frame, voiced=voiced)
+        return decisions
+
+    def _with_levels(self, events: list[GateEvent]) -> list[GateEvent]:
+        for n, event in enumerate(events):
+            if isinstance(event, UtteranceStarted):
+                self._meter.open()
+            elif isinstance(event, UtteranceEnded):
+                events[n] = replace(
+                    event, level_dbfs=self._meter.utterance_dbfs, snr_db=self._meter.snr_db
+                )
+        return events

@@ -1,0 +1,130 @@
+"""Where capture hands on what it cut out: to the store first, then to those who wait for it.
+
+Nobody is waited for. Audio goes on as soon as it was read, in pieces of `PIECE_MS` at most, so that
+what a `kill -9` can take has not been read yet.
+
+The store has what the gate holds back near the maximum before anybody else, as audio of the open
+utterance. Where the cut gives a part of it to the next utterance, the store is given that part once
+more, and takes it from the one that was cut only then: a crash in between finds it twice.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from scribed.capture.segmenter import GateEvent
+from scribed.model import (
+    SegmentEvent,
+    UtteranceAudio,
+    UtteranceCut,
+    UtteranceEnded,
+    UtteranceHeld,
+    UtteranceStarted,
+    pcm_bytes,
+)
+from scribed.worker import Budget, Mailbox
+
+logger = logging.getLogger(__name__)
+
+PIECE_MS = 100
+"""Audio is never handed on in more at once: what `kill -9` may take inside an utterance."""
+STUCK_FACTOR = 1.5
+"""Live sound is dropped when so many times the budget waits."""
+SPARE_BYTES = 1 << 20
+"""A file or pipe is read on only while so much is free: what one read can post must not make the
+uplink give up what waits."""
+
+
+class Posting:
+    """The mailboxes of those who hear what capture heard, and the room that is left for it.
+
+    The budget is charged with what the uplink is given. A mailbox that is full takes nothing: its
+    reader has been stuck for many minutes, and is told so in the journal.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: Mailbox[Any],
+        uplink: Mailbox[Any],
+        delivery: Mailbox[Any],
+        budget: Budget,
+        chunk_bytes: int,
+    ) -> None:
+        self._store, self._uplink, self._delivery = store, uplink, delivery
+        self._budget = budget
+        self._piece_bytes = min(chunk_bytes, pcm_bytes(PIECE_MS))
+        self._full: set[str] = set()
+        self._ahead = 0  # bytes of the open utterance that only the store has
+        self._holds = True  # no piece of them is missing
+
+    def post(self, events: Sequence[GateEvent]) -> None:
+        """Hand on `events`: all to the store, then what is theirs to the others, in their order."""
+        items = [item for event in events for item in self._pieces(event)]
+        ends: list[UtteranceCut | UtteranceEnded] = []
+        for item in items:
+            self._post_to_store(item, ends)
+        for end in ends:
+            self._put("store", self._store, end)
+        for item in items:
+            match item:
+                case UtteranceStarted() | UtteranceEnded():
+                    self._put("uplink", self._uplink, item)
+                    self._put("delivery", self._delivery, item)
+                case UtteranceAudio(pcm=pcm):
+                    self._budget.charge(len(pcm))
+                    if not self._put("uplink", self._uplink, item):
+                        self._budget.refund(len(pcm))
+                case UtteranceHeld():
+                    pass  # for the store alone
+
+    def has_room(self) -> bool:
+        """Whether live sound may be handed on.
+
+        The uplink evicts what is oldest at the budget's limit; only where it is stuck (DNS,
+        connect) does more than that wait.
+        """
+        return self._budget.used < self._budget.limit * STUCK_FACTOR
+
+    def wait_for_room(self, timeout: float) -> bool:
+        """Wait at most `timeout` seconds until a file or pipe may be read on; may it?"""
+        return self._budget.wait_for_room(timeout, SPARE_BYTES)
+
+    def _pieces(self, event: GateEvent) -> Iterator[GateEvent]:
+        if isinstance(event, UtteranceStarted | UtteranceEnded):
+            yield event
+            return
+        for start in range(0, len(event.pcm), self._piece_bytes):
+            yield type(event)(event.id, event.pcm[start : start + self._piece_bytes])
+
+    def _post_to_store(self, item: GateEvent, ends: list[UtteranceCut | UtteranceEnded]) -> None:
+        """Give the store what it does not have. The end of an utterance that is cut goes to `ends`:
+        it waits until the store has the next one's audio."""
+        match item:
+            case UtteranceHeld(pcm=pcm):
+                self._holds = self._holds and self._put("store", self._store, item)
+                self._ahead += len(pcm) if self._holds else 0
+            case UtteranceAudio(id=id, pcm=pcm):
+                known = min(self._ahead, len(pcm))
+                self._ahead -= known
+                if known < len(pcm):
+                    rest = UtteranceAudio(id, pcm[known:]) if known else item
+                    self._put("store", self._store, rest)
+            case UtteranceEnded(id=id) if self._ahead:
+                ends += [UtteranceCut(id, self._ahead), item]
+                self._ahead, self._holds = 0, True
+            case UtteranceStarted() | UtteranceEnded():
+                self._holds = True
+                self._put("store", self._store, item)
+
+    def _put(
+        self, reader: str, mailbox: Mailbox[Any], item: SegmentEvent | UtteranceHeld | UtteranceCut
+    ) -> bool:
+        if taken := mailbox.put(item):
+            self._full.discard(reader)
+        elif reader not in self._full:
+            self._full.add(reader)
+            logger.error("the %s is stuck and takes nothing more: speech is lost to it", reader)
+        return taken

@@ -1,0 +1,81 @@
+"""Whether there is a microphone: each change is told once, in the journal and to the supervisor."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from scribed.model import Alert, AlertCleared, Device, Event
+
+logger = logging.getLogger(__name__)
+
+NO_DEVICE_REMEDY = "plug the microphone in, or correct audio.device"
+
+
+class Presence:
+    """What is known of the source. Used by the capture thread only.
+
+    `show` takes the device with its state whenever that changes, `tell` alerts and events.
+    """
+
+    def __init__(self, show: Callable[[Device], None], tell: Callable[[Any], object]) -> None:
+        self.hears = False  #: frames have come since the source was opened
+        self._show, self._tell = show, tell
+        self._device = Device("")
+        self._absence: str | None = None  # why there is no microphone
+        self._was_found = False
+
+    def opened(self, device: Device, *, muted: bool) -> None:
+        """The source could be opened; that it gives anything is not known yet."""
+        self.hears = False
+        if self._absence is None:
+            self._change(device, "muted" if muted else "open")
+
+    def found(self, device: Device) -> None:
+        """Frames really arrive: only that proves that the device is there."""
+        self.hears = True
+        if self._absence is not None:
+            self._absence = None
+            self._tell(AlertCleared("no_device"))
+        logger.info("hears %s (%s Hz, channels: %s)", device.name, device.rate, device.channels)
+        self._change(device, "open")  # again: now it is known to hear
+        if not self._was_found:  # else it was only muted
+            self._was_found = True
+            self._tell(Event("device_found", {"device": device.name}))
+
+    def missed(self, why: str) -> None:
+        """There is no microphone: said once for each reason."""
+        if why != self._absence:
+            self._absence, self._was_found = why, False
+            logger.error("no microphone: %s", why)
+            self._change(self._device, "absent")
+            self._tell(Alert("no_device", why, NO_DEVICE_REMEDY))
+
+    def lost(self, device: Device, why: str) -> None:
+        """The device went away in the middle."""
+        self._was_found = False
+        logger.warning("microphone lost: %s", why)
+        self._change(device, "lost")
+        self._tell(Event("device_lost", {"device": device.name, "why": why}))
+
+    def ended(self, device: Device) -> None:
+        """Nothing more will come of it."""
+        self._change(device, "closed")
+
+    def muted(self) -> None:
+        """Nothing is heard, because nothing shall be. May be told again."""
+        if self._device.state != "muted":
+            self._change(self._device, "muted")
+
+    def unmuted(self, *, opens_again: bool) -> None:
+        """It may be heard again; with `opens_again` once it has been opened."""
+        if not opens_again:
+            self._change(self._device, "open")
+        elif self._absence is not None:
+            self._change(self._device, "absent")
+
+    def _change(self, device: Device, state: str) -> None:
+        self._device = replace(device, state=state)
+        self._show(self._device)
