@@ -27,6 +27,8 @@ class Loss(enum.Enum):
     REFUSED = "refused"
     LOST = "lost"  # after it had been accepted
     TAKEN_OVER = "taken over"  # by another client with our id
+    TOO_LARGE = "too large"  # a message of ours was
+    QUOTA = "quota"  # of ours at the broker is used up
 
 
 class Attempts:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from scribed.backoff import Backoff
 from scribed.config import Config
 from scribed.delivery.attempts import INITIAL_S, MAX_S, Attempts, Loss, Version
-from scribed.delivery.mqtt import CONNECT_S, Acknowledged, Connected, Wire
+from scribed.delivery.events import Acknowledged, Connected, WireEvent
+from scribed.delivery.mqtt import CONNECT_S, Wire
 from scribed.delivery.topics import Message
 from scribed.errors import BrokerError
 from scribed.model import Identity
@@ -27,7 +28,7 @@ class Lost:
     lasted_s: float  #: how long the broker had accepted us
 
 
-LinkEvent = Connected | Acknowledged | Lost
+LinkEvent = WireEvent | Lost
 
 
 class BrokerLink:
@@ -58,6 +59,11 @@ class BrokerLink:
     def version(self) -> Version:
         """The version of MQTT that is spoken, or will be tried next."""
         return self._attempts.version
+
+    @property
+    def connecting(self) -> bool:
+        """Whether the broker was reached and has not answered yet: its will for us may stand."""
+        return self._wire is not None and not self.online
 
     @property
     def writable(self) -> bool:

@@ -11,20 +11,28 @@ import contextlib
 import socket
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from paho.mqtt import MQTTException
-from paho.mqtt.client import MQTT_ERR_SUCCESS, Client, ConnectFlags, DisconnectFlags
+from paho.mqtt.client import (
+    MQTT_ERR_SUCCESS,
+    Client,
+    ConnectFlags,
+    DisconnectFlags,
+    MQTTMessage,
+)
 from paho.mqtt.enums import CallbackAPIVersion, LogLevel, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
+from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from scribed.config import Mqtt
 from scribed.delivery import reasons, tls
 from scribed.delivery.attempts import Loss, Version
-from scribed.delivery.topics import OFFLINE, RULES, Message
+from scribed.delivery.commands import MAX_BYTES
+from scribed.delivery.events import Acknowledged, Asked, Connected, Subscribed, WireEvent
+from scribed.delivery.topics import COMMANDS, OFFLINE, RULES, Message
 from scribed.errors import BrokerError
 from scribed.model import Identity
 
@@ -34,28 +42,13 @@ LOOKUP_S = 60.0
 """What getaddrinfo may take: it has no timeout of its own."""
 OVERHEAD_BYTES = 96
 """Header, topic below the base, packet identifier and properties of a PUBLISH, generously."""
-
-
+MAX_PACKET_BYTES = 2 << 20
+"""What the broker may send us in one packet (MQTT 5); commands are refused long before."""
+KEPT_BYTES = 256 << 10
+"""What is kept of a packet that is being read, where the protocol (3.1.1) has no such limit."""
+RECEIVE_BUFFER_BYTES = 16 << 10
+"""paho reads a packet in up to 100 pieces before it returns, each at most as large as this."""
 LAST_WORDS_BYTES = 4096
-
-
-@dataclass(frozen=True, slots=True)
-class Connected:
-    """The broker accepted the connection."""
-
-    window: int  #: unacknowledged messages that it takes
-    max_payload: int | None  #: bytes that it takes in one message
-
-
-@dataclass(frozen=True, slots=True)
-class Acknowledged:
-    """The broker answered a message of QoS 1; `refusal` says why it does not take it."""
-
-    mid: int
-    refusal: str | None
-
-
-WireEvent = Connected | Acknowledged
 
 
 class Wire:
@@ -111,14 +104,20 @@ class Wire:
     def service(self) -> list[WireEvent]:
         """Read, write and keep alive, without blocking; return what happened meanwhile."""
         with self._contained():
-            self._client.loop_read()
+            self._read()
             while tls.holds_plaintext(self._socket()):
-                self._client.loop_read()
+                self._read()
             if self._client.want_write():
                 self._client.loop_write()
             self._client.loop_misc()
         events, self._events = self._events, []
         return events
+
+    def _read(self) -> None:
+        self._client.loop_read()
+        if not self._five:
+            # Without this a command of 256 MiB would be in memory before anybody could refuse it.
+            del self._client._in_packet["packet"][KEPT_BYTES:]  # noqa: SLF001
 
     def publish(self, message: Message) -> int:
         """Write `message`; return the packet identifier that its `Acknowledged` will carry."""
@@ -129,9 +128,10 @@ class Wire:
                 PayloadFormatIndicator=1,  # UTF-8
                 ContentType=rule.content_type,
                 MessageExpiryInterval=message.expiry_s,
+                CorrelationData=message.correlation,
             )
         info = self._client.publish(
-            f"{self._identity.base}/{message.topic}",
+            message.address or f"{self._identity.base}/{message.topic}",
             message.payload,
             qos=rule.qos,
             retain=rule.retain and self._retain_available,
@@ -154,6 +154,7 @@ class Wire:
         """Free the socket, without goodbye. May be called twice."""
         client = self._client
         client.on_connect = client.on_disconnect = client.on_publish = None
+        client.on_subscribe = client.on_message = None
         client.on_log = client.on_socket_open = client.on_socket_close = None
         connection = self._socket()
         if connection is not None:
@@ -198,6 +199,8 @@ class Wire:
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
         client.on_publish = self._on_publish
+        client.on_subscribe = self._on_subscribe
+        client.on_message = self._on_message
         client.on_log = self._on_log
         return client
 
@@ -213,11 +216,16 @@ class Wire:
             mqtt.port,
             mqtt.keepalive_s,
             clean_start=False,
-            properties=_properties(PacketTypes.CONNECT, SessionExpiryInterval=mqtt.will_delay_s),
+            properties=_properties(
+                PacketTypes.CONNECT,
+                SessionExpiryInterval=mqtt.will_delay_s,
+                MaximumPacketSize=MAX_PACKET_BYTES,
+            ),
         )
 
     def _on_socket_open(self, client: Client, userdata: Any, connection: Any) -> None:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
         give_up_ms = int(self._give_up_s * 1000)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, give_up_ms)
 
@@ -226,7 +234,7 @@ class Wire:
         if not self._five or self._leaving:
             return
         with contextlib.suppress(OSError, LookupError, ValueError):
-            code = _farewell(connection.recv(LAST_WORDS_BYTES))
+            code = reasons.farewell(connection.recv(LAST_WORDS_BYTES))
             if code is not None:
                 name = ReasonCode(PacketTypes.DISCONNECT, identifier=code).getName()
                 self._fail_as_told(code, name)
@@ -237,10 +245,8 @@ class Wire:
         self, client: Client, userdata: Any, flags: ConnectFlags, reason: ReasonCode, granted: Any
     ) -> None:
         if reason.is_failure:
-            wrong_version = reason.value == reasons.VERSION_UNSUPPORTED
             client_id = self._identity.client_id
-            error = reasons.refused(reason.value, reason.getName(), self._mqtt, client_id)
-            self.fail(error, Loss.WRONG_VERSION if wrong_version else Loss.REFUSED)
+            self.fail(*reasons.refused(reason.value, reason.getName(), self._mqtt, client_id))
             return
         self.loss = Loss.LOST
         self._retain_available = bool(getattr(granted, "RetainAvailable", True))
@@ -248,6 +254,36 @@ class Wire:
         if largest is not None:
             largest -= OVERHEAD_BYTES + len(self._identity.base.encode())
         self._events.append(Connected(getattr(granted, "ReceiveMaximum", 65_535), largest))
+        self._subscribe()
+
+    def _subscribe(self) -> None:
+        topic = f"{self._identity.base}/{COMMANDS}/+"
+        if not self._five:
+            self._client.subscribe((topic, 1))
+            return
+        keep_away = SubscribeOptions.RETAIN_DO_NOT_SEND
+        options = SubscribeOptions(qos=1, retainAsPublished=True, retainHandling=keep_away)
+        self._client.subscribe((topic, options))
+
+    def _on_subscribe(
+        self, client: Client, userdata: Any, mid: int, said: list[ReasonCode], _: Any
+    ) -> None:
+        refusals = [reason.getName().lower() for reason in said if reason.is_failure]
+        self._events.append(Subscribed(refusals[0] if refusals else None))
+
+    def _on_message(self, client: Client, userdata: Any, message: MQTTMessage) -> None:
+        prefix = f"{self._identity.base}/{COMMANDS}/"
+        if message.topic.startswith(prefix):
+            said = message.properties
+            self._events.append(
+                Asked(
+                    message.topic.removeprefix(prefix),
+                    bytes(message.payload[: MAX_BYTES + 1]),  # enough to refuse it
+                    message.retain,
+                    getattr(said, "ResponseTopic", None),
+                    getattr(said, "CorrelationData", None),
+                )
+            )
 
     def _on_disconnect(
         self, client: Client, userdata: Any, flags: DisconnectFlags, reason: ReasonCode, _: Any
@@ -272,8 +308,7 @@ class Wire:
 
     def _fail_as_told(self, code: int, name: str) -> None:
         """The broker ended the session and said why."""
-        error = reasons.ended(code, name, self._identity.client_id)
-        self.fail(error, Loss.TAKEN_OVER if code == reasons.TAKEN_OVER else Loss.LOST)
+        self.fail(*reasons.ended(code, name, self._identity.client_id))
 
     def _lost(self, why: str) -> BrokerError:
         greeted, client_id = self.loss is not Loss.SILENT, self._identity.client_id
@@ -294,16 +329,6 @@ class Wire:
 
     def _socket(self) -> Any:
         return self._client.socket()
-
-
-def _farewell(data: bytes) -> int | None:
-    """The reason of the DISCONNECT among the (short) packets in `data`; None: there is none."""
-    while len(data) >= 2:
-        kind, length = data[0] >> 4, data[1]
-        if kind == PacketTypes.DISCONNECT:
-            return data[2] if length else 0
-        data = data[2 + length :]
-    return None
 
 
 def _properties(packet_type: int, **values: Any) -> Properties:

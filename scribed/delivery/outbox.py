@@ -1,11 +1,13 @@
 """What waits for the broker, and what it has not yet acknowledged. Pure.
 
-Three kinds of parcels, each with its own promise:
+Five kinds of parcels, each with its own promise, in the order in which they are offered:
 
-* finals and ends of utterances: never lost, in order, exactly one in flight;
+* finals and ends of utterances (`finals.py`): never lost, exactly one in flight;
 * transients (speech, events): worth something for seconds only, they expire by themselves;
 * retained slots (status, state, muted, alerts): only the newest value counts, and all of them are
-  written again on every new connection.
+  written again on every new connection;
+* replies to commands: like transients, but a flood of commands may not push out anything else;
+* what `restate` asked for: packed, with nothing else to do.
 
 A parcel leaves with its PUBACK. What was in flight when a connection is lost goes back to where it
 was; the topic of a final is chosen by whoever writes it, each time anew.
@@ -14,16 +16,15 @@ was; the topic of a final is chosen by whoever writes it, each time anew.
 from __future__ import annotations
 
 from collections import Counter, deque
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 
-from scribed.model import Closed, Final
+from scribed.delivery.finals import LIMIT, Durable, Finals, pack, unpack
+from scribed.model import Alert, Closed, Final
 
-FINALS = 10_000
-TRANSIENTS = 64
+TRANSIENTS = REPLIES = 64
 WINDOW = 16
 """Messages in flight at most; paho would start a queue of its own beyond 20."""
-
-Durable = Final | Closed
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +37,46 @@ class Transient:
 
 
 @dataclass(frozen=True, slots=True)
+class Raised:
+    """An active alert; put into words when it is written: the clock may have been set by then."""
+
+    alert: Alert
+    since: float  #: when it was first raised
+
+
+@dataclass(frozen=True, slots=True)
 class Retained:
     """The value of a retained topic; an empty payload removes it."""
 
     topic: str
+    payload: bytes | Raised
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where the asker of a command wants its reply."""
+
+    topic: str | None = None  #: as it is, not below the base; None: where such messages go
+    correlation: bytes | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A reply to a command, that nobody waits for after `until`."""
+
     payload: bytes
+    until: float
+    address: Address
 
 
-Parcel = Final | Closed | Transient | Retained
+@dataclass(frozen=True, slots=True)
+class Again:
+    """A final or an end that `restate` asked for."""
+
+    item: Durable
+
+
+Parcel = Final | Closed | Transient | Retained | Answer | Again
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,32 +89,35 @@ class Outbox:
     """See the module. `first` is the retained topic that precedes all else on a connection."""
 
     def __init__(
-        self, *, first: str = "status", finals: int = FINALS, transients: int = TRANSIENTS
+        self,
+        stale_after_s: float,
+        *,
+        first: str = "status",
+        finals: int = LIMIT,
+        transients: int = TRANSIENTS,
     ) -> None:
-        self.dropped: Counter[str] = Counter()  #: finals, transients (no room), expired, refused
+        self.dropped: Counter[str] = (
+            Counter()
+        )  #: evicted, ends (lost), transients, expired, refused
         self.refusals = 0  #: messages that the broker did not take, finals kept for later included
         self.losses = 0  #: connections lost while the oldest final was in flight
-        self._first, self._limit, self._transient_limit = first, finals, transients
-        self._finals: deque[Durable] = deque()
+        self._first, self._transient_limit = first, transients
+        self._finals = Finals(stale_after_s, finals)
         self._transients: deque[Transient] = deque()
-        self._slots: dict[str, bytes] = {}
+        self._slots: dict[str, bytes | Raised] = {}
         self._unwritten: dict[str, None] = {}  # the slots to write, in order
+        self._answers: deque[Answer] = deque()
+        self._again: deque[bytes] = deque()
         self._flight: dict[int, _Sent] = {}  # by packet identifier, in the order of writing
         self._window = WINDOW
-        self._final_in_flight = False
-        self._hold_until = 0.0
 
     # What comes in
 
     def post(self, item: Durable) -> Durable | None:
-        """Queue a final or an end; return the one that had to go where there was no room."""
-        self._finals.append(item)
-        if len(self._finals) <= self._limit:
-            return None
-        self.dropped["finals"] += 1
-        oldest = 1 if self._final_in_flight else 0
-        victim = self._finals[oldest]
-        del self._finals[oldest]
+        """Queue a final or an end; return the one that became an end for want of room."""
+        victim, lost = self._finals.post(item)
+        self.dropped["evicted"] += victim is not None
+        self.dropped["ends"] += lost
         return victim
 
     def tell(self, transient: Transient) -> None:
@@ -91,10 +127,25 @@ class Outbox:
             self._transients.popleft()
             self.dropped["transients"] += 1
 
-    def retain(self, topic: str, payload: bytes) -> None:
+    def retain(self, topic: str, payload: bytes | Raised) -> None:
         """Set the value of a retained topic."""
         self._slots[topic] = payload
         self._unwritten[topic] = None
+
+    def answer(self, answer: Answer) -> None:
+        """Queue a reply; the oldest goes where there are too many."""
+        self._answers.append(answer)
+        if len(self._answers) > REPLIES:
+            self._answers.popleft()
+            self.dropped["replies"] += 1
+
+    def restate(self, items: Iterable[Durable]) -> None:
+        """Queue what is to be said again."""
+        self._again.extend(map(pack, items))
+
+    def forget_restated(self) -> None:
+        """Say nothing again."""
+        self._again.clear()
 
     # What goes out
 
@@ -111,23 +162,37 @@ class Outbox:
             return None
         if self._first in self._unwritten:
             return self._slot(self._first)
-        if self._finals and not self._final_in_flight and now >= self._hold_until:
-            return self._finals[0]
-        if room == 1 and self._window > 1 and not self._final_in_flight:
+        item = self._finals.peek(now) if self._finals.flying is None else None
+        if item is not None:
+            return item
+        if room == 1 and self._window > 1 and self._finals.flying is None:
             return None  # the last place is kept for the next final
+        return self._lesser()
+
+    def _lesser(self) -> Parcel | None:
+        """What is written only while no final waits."""
         if self._transients:
             return self._transients[0]
-        return self._slot(next(iter(self._unwritten))) if self._unwritten else None
+        if self._unwritten:
+            return self._slot(next(iter(self._unwritten)))
+        if self._answers:
+            return self._answers[0]
+        return Again(unpack(self._again[0])) if self._again else None
 
     def sent(self, mid: int, parcel: Parcel, now: float) -> None:
         """`parcel`, which `offer()` gave, was written under the packet identifier `mid`."""
         self._flight[mid] = _Sent(parcel, now)
-        if isinstance(parcel, Transient):
-            self._transients.popleft()
-        elif isinstance(parcel, Retained):
-            del self._unwritten[parcel.topic]
-        else:
-            self._final_in_flight = True
+        match parcel:
+            case Final() | Closed():
+                self._finals.fly(parcel)
+            case Transient():
+                self._transients.popleft()
+            case Retained():
+                del self._unwritten[parcel.topic]
+            case Answer():
+                self._answers.popleft()
+            case Again():
+                self._again.popleft()
 
     def acknowledged(self, mid: int) -> Parcel | None:
         """The broker has it; None: it was not one of ours."""
@@ -135,8 +200,7 @@ class Outbox:
         if sent is None:
             return None
         if isinstance(sent.parcel, (Final, Closed)):
-            self._finals.popleft()
-            self._final_in_flight = False
+            self._finals.land()
             self.losses = 0
         return sent.parcel
 
@@ -147,8 +211,7 @@ class Outbox:
             return None
         self.refusals += 1
         if isinstance(sent.parcel, (Final, Closed)):
-            self._final_in_flight = False
-            self._hold_until = retry_at
+            self._finals.back(retry_at)
         else:
             self.dropped["refused"] += 1
         return sent.parcel
@@ -160,15 +223,23 @@ class Outbox:
 
     def release(self) -> None:
         """Offer a refused final again at once."""
-        self._hold_until = 0.0
+        self._finals.release()
 
     def lost(self) -> None:
         """The connection is gone: what was not acknowledged goes back, in order."""
-        again = [s.parcel for s in self._flight.values() if isinstance(s.parcel, Transient)]
-        self._transients.extendleft(reversed(again))
-        self.losses += self._final_in_flight
-        self._final_in_flight = False
-        self._hold_until = 0.0
+        self.losses += self._finals.flying is not None
+        self._finals.back()
+        self._finals.release()
+        for sent in reversed(self._flight.values()):
+            match sent.parcel:
+                case Transient():
+                    self._transients.appendleft(sent.parcel)
+                case Answer():
+                    self._answers.appendleft(sent.parcel)
+                case Again():
+                    self._again.appendleft(pack(sent.parcel.item))
+                case Retained() | Final() | Closed():
+                    pass  # `connected()` and `back()` see to them
         self._flight.clear()
 
     # How it stands
@@ -179,9 +250,14 @@ class Outbox:
         return len(self._finals)
 
     @property
-    def empty(self) -> bool:
-        """Nothing waits and nothing is in flight."""
-        return not (self._finals or self._transients or self._unwritten or self._flight)
+    def restated(self) -> int:
+        """What `restate` asked for and the broker has not acknowledged."""
+        flying = sum(isinstance(sent.parcel, Again) for sent in self._flight.values())
+        return len(self._again) + flying
+
+    def done(self, now: float) -> bool:
+        """Nothing is in flight, and nothing can be written now."""
+        return not self._flight and self.offer(now) is None
 
     def unwritten(self, topic: str) -> bool:
         """Whether the newest value of a retained topic is still to be written."""
@@ -196,14 +272,17 @@ class Outbox:
         """When the longest unacknowledged message was written."""
         return next(iter(self._flight.values())).at if self._flight else None
 
-    def held_until(self) -> float | None:
+    def held_until(self, now: float) -> float | None:
         """When a refused final is due again."""
-        return self._hold_until if self._finals and self._hold_until else None
+        return self._finals.held_until(now)
 
     def _expire(self, now: float) -> None:
-        fresh = [transient for transient in self._transients if transient.until > now]
-        self.dropped["expired"] += len(self._transients) - len(fresh)
-        self._transients = deque(fresh)
+        transients = [transient for transient in self._transients if transient.until > now]
+        answers = [answer for answer in self._answers if answer.until > now]
+        gone = len(self._transients) - len(transients) + len(self._answers) - len(answers)
+        if gone:
+            self.dropped["expired"] += gone
+            self._transients, self._answers = deque(transients), deque(answers)
 
     def _slot(self, topic: str) -> Retained:
         return Retained(topic, self._slots[topic])

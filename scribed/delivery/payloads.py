@@ -6,6 +6,7 @@ spoken before NTP set the clock comes out with the right time afterwards.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
@@ -14,18 +15,31 @@ import msgspec
 
 from scribed.delivery.schemas import (
     AlertMessage,
+    Done,
     Ended,
     EventMessage,
     Facts,
     Latency,
     LinkMessage,
+    MetricsMessage,
+    NotDone,
+    ReplyError,
     Speech,
     State,
     StateMessage,
     Transcript,
 )
-from scribed.delivery.topics import PARTIAL_EXPIRY_S, Route
-from scribed.model import Alert, Closed, Event, Final, Identity, Partial, UtteranceStarted
+from scribed.delivery.topics import PARTIAL_EXPIRY_S, LateReason, Route
+from scribed.model import (
+    Alert,
+    Closed,
+    CommandError,
+    Event,
+    Final,
+    Identity,
+    Partial,
+    UtteranceStarted,
+)
 from scribed.text import clean, norm
 
 CLOCK_WAS_SET = datetime(2026, 1, 1, tzinfo=timezone.utc).timestamp()
@@ -55,6 +69,17 @@ class Moment:
         when = datetime.fromtimestamp(self.unix_ms(at) / 1000, timezone.utc)
         return when.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
 
+    def there(self, started: UtteranceStarted) -> Moment:
+        """This moment by the clocks of the boot in which `started` was spoken.
+
+        Of an earlier boot only the wall clock tells how long ago it was.
+        """
+        boot = started.boot
+        if boot is None:
+            return self
+        now = self.wall - boot.unix_offset
+        return Moment(now, self.wall, started.mono_offset, boot.clock_synced)
+
 
 encode = msgspec.json.Encoder().encode
 
@@ -65,6 +90,7 @@ def partial(said: Partial, identity: Identity, moment: Moment) -> Transcript:
         **_header(identity, moment),
         **_spoken(said.started, said.text, identity, moment),
         **_NOT_YET,
+        restated=False,
         rev=said.rev,
         is_final=False,
         caution=[],
@@ -85,9 +111,11 @@ def transcript(
     """The payload of a committed text that is written at `moment` to where `route` says.
 
     `more_speech` is whether a younger utterance has started by now. On `late` `expires_at` is in
-    the past.
+    the past. Where it was spoken in an earlier boot, `boot_id`, `clock_synced` and all `mono_*_ns`
+    are of that boot's clock, which is thought to have gone on with the wall clock's time.
     """
     answer, fresh_s = final.answer, route.expiry_s
+    moment = moment.there(final.started)
     return Transcript(
         **_header(identity, moment),
         **_spoken(final.started, answer.text, identity, moment),
@@ -104,6 +132,7 @@ def transcript(
         provider=final.provider,
         attempt=final.attempt,
         late_reason=None if route.late_reason is None else route.late_reason.value,
+        restated=route.late_reason is LateReason.RESTATED,
     )
 
 
@@ -116,7 +145,7 @@ def cautions(final: Final, moment: Moment, *, more_speech: bool) -> list[str]:
             ("guessed", final.final_reason == "no_commit"),
             ("audio_lost", final.ended.lost_ms > 0),
             ("more_speech", more_speech),
-            ("unsynced", moment.wall < CLOCK_WAS_SET),
+            ("unsynced", moment.there(final.started).unix(final.ended.at) < CLOCK_WAS_SET),
         )
         if applies
     ]
@@ -124,7 +153,7 @@ def cautions(final: Final, moment: Moment, *, more_speech: bool) -> list[str]:
 
 def age_ms(final: Final, moment: Moment) -> int:
     """From the last voiced frame to `moment`, in time that counts suspend."""
-    return max(round((moment.now - final.ended.at) * 1000), 0)
+    return max(round((moment.there(final.started).now - final.ended.at) * 1000), 0)
 
 
 def speech(started: UtteranceStarted, active: bool, identity: Identity, moment: Moment) -> Speech:
@@ -136,6 +165,7 @@ def speech(started: UtteranceStarted, active: bool, identity: Identity, moment: 
 
 def ended(closed: Closed, identity: Identity, moment: Moment) -> Ended:
     """The end of an utterance that has no text."""
+    moment = moment.there(closed.started)
     return Ended(
         **_header(identity, moment),
         utterance_id=closed.started.id,
@@ -172,6 +202,26 @@ def state(now_is: State, identity: Identity, moment: Moment) -> StateMessage:
     return StateMessage(**_header(identity, moment), **facts, link=link)
 
 
+def metrics(values: Mapping[str, float], identity: Identity, moment: Moment) -> MetricsMessage:
+    return MetricsMessage(**_header(identity, moment), metrics=dict(values))
+
+
+def reply(
+    cmd: str,
+    req: str | None,
+    said: dict[str, Any] | CommandError,
+    identity: Identity,
+    moment: Moment,
+) -> Done | NotDone:
+    """What became of the command `cmd`: its result, or why it changed nothing."""
+    header = _header(identity, moment)
+    if isinstance(said, CommandError):
+        return NotDone(
+            **header, cmd=cmd, req=req, error=ReplyError(code=said.code, message=said.message)
+        )
+    return Done(**header, cmd=cmd, req=req, result=said)
+
+
 def _header(identity: Identity, moment: Moment) -> dict[str, Any]:
     return {
         "robot": identity.robot,
@@ -195,13 +245,12 @@ def _spoken(
         "start_unix_ms": moment.unix_ms(started.at),
         "emit_unix_ms": moment.unix_ms(moment.now),
         "clock_synced": moment.clock_synced,
-        "boot_id": identity.boot_id,
+        "boot_id": identity.boot_id if started.boot is None else started.boot.id,
         "mono_start_ns": _ns(started.at + started.mono_offset),
         "mono_emit_ns": _ns(moment.now + moment.mono_offset),
         "trigger": "always",
         "while_robot_speaking": None,
         "while_robot_moving": None,
-        "restated": False,
     }
 
 

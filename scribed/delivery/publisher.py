@@ -6,15 +6,28 @@ The worker feeds it what happens and writes what it offers.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 from typing import NamedTuple
 
+from scribed.config import TranscriptSection
 from scribed.delivery import payloads
 from scribed.delivery.accounts import Accounts
-from scribed.delivery.outbox import Durable, Outbox, Parcel, Retained, Transient
+from scribed.delivery.finals import Durable
+from scribed.delivery.outbox import Again, Answer, Outbox, Parcel, Raised, Retained, Transient
 from scribed.delivery.payloads import Moment, encode
+from scribed.delivery.replies import Replies
 from scribed.delivery.schemas import Message as Named
-from scribed.delivery.schemas import State
-from scribed.delivery.topics import ALERT_CODES, MUTED_OFF, ONLINE, RULES, Message, route
+from scribed.delivery.schemas import Metrics, Muted, State
+from scribed.delivery.topics import (
+    ALERT_CODES,
+    MUTED_OFF,
+    MUTED_ON,
+    ONLINE,
+    RESTATED,
+    RULES,
+    Message,
+    route,
+)
 from scribed.model import (
     Alert,
     AlertCleared,
@@ -22,13 +35,26 @@ from scribed.model import (
     Event,
     Final,
     Identity,
+    Outcome,
     Partial,
+    Recovered,
     UtteranceEnded,
     UtteranceStarted,
 )
 from scribed.text import clean
 
-Item = UtteranceStarted | UtteranceEnded | Final | Closed | Event | Alert | AlertCleared | State
+Item = (
+    UtteranceStarted
+    | UtteranceEnded
+    | Recovered
+    | Final
+    | Closed
+    | Event
+    | Alert
+    | AlertCleared
+    | State
+    | Muted
+)
 
 LEAN_AFTER = 3
 """A final whose connection was lost so often is sent without its words: it may be too large."""
@@ -49,19 +75,33 @@ class Published(NamedTuple):
     topic: str
     item: Durable | None = None  #: the final or end, where it was one
     latency_ms: int | None = None  #: from the end of speech to when it was written
+    outcome: Outcome | None = None  #: of an utterance that ended without text
 
 
 class Publisher:
-    """See the module. Owned by one thread; all times are of the boot clock."""
+    """See the module. Owned by one thread; all times are of the boot clock.
 
-    def __init__(self, identity: Identity, stale_after_s: float) -> None:
-        self.published: Counter[str] = Counter()  #: messages by topic
+    `config` is the section [transcript]; `commands` are those that may be asked for; earlier runs
+    have delivered nothing above `highest_seq`.
+    """
+
+    def __init__(
+        self,
+        identity: Identity,
+        config: TranscriptSection,
+        *,
+        commands: Collection[str] = (),
+        highest_seq: int = 0,
+    ) -> None:
+        self.published: Counter[str] = Counter()  #: messages by topic, restated ones by themselves
         self.dropped: Counter[str] = Counter()  #: what never reached the broker, by cause
         self.accounts = Accounts()
-        self.outbox = Outbox()
-        self._identity, self._stale_after_s = identity, stale_after_s
+        self.outbox = Outbox(config.stale_after_s)
+        self.replies = Replies(identity, commands, self.outbox)
+        self._identity, self._stale_after_s = identity, config.stale_after_s
+        self._drop_late = config.late == "drop"  # then what would go to `late` ends as expired
         self._alerts_since: dict[str, float] = {}
-        self._highest_seq = self._text_seq = 0
+        self._highest_seq, self._text_seq = highest_seq, 0
         self._max_payload: int | None = None
         self._in_flight: Published | None = None  # the final or end in flight
         self.outbox.retain("status", ONLINE)
@@ -81,25 +121,27 @@ class Publisher:
                 started = self.accounts.end(item)
                 if started is not None:
                     self._tell_speech(started, False, moment)
+            case Recovered():
+                self.accounts.recover(item.started, item.ended)
             case Final() | Closed():
                 return self._settle(item)
             case Event():
                 self._tell("event", payloads.event(item, self._identity, moment), moment)
-            case Alert():
-                since = self._alerts_since.setdefault(item.code, moment.now)
-                message = payloads.alert(item, since, self._identity, moment)
-                self.outbox.retain(f"alert/{item.code}", encode(message))
-            case AlertCleared():
-                self._alerts_since.pop(item.code, None)
-                self.outbox.retain(f"alert/{item.code}", b"")
+            case Alert() | AlertCleared():
+                self._alert(item, moment)
             case State():
                 self.outbox.retain("state", encode(payloads.state(item, self._identity, moment)))
+            case Muted():
+                self.outbox.retain("muted", MUTED_ON if item.on else MUTED_OFF)
         return None
 
-    def abandon(self) -> None:
-        """Nothing more comes: what is owed an end ends as failed."""
-        for closed in self.accounts.abandon():
-            self.outbox.post(closed)
+    def close(self, *, keep: bool) -> None:
+        """Nothing more comes: what is owed an end is kept by the store, or ends as failed."""
+        self.replies.close()
+        self.outbox.release()
+        if not keep:
+            for closed in self.accounts.abandon():
+                self.outbox.post(closed)
 
     def connected(self, window: int, max_payload: int | None) -> None:
         """A new connection: everything retained is written again, `online` first."""
@@ -115,11 +157,17 @@ class Publisher:
     # What to write
 
     def partial(self, said: Partial, moment: Moment) -> Message | None:
-        """A partial to be written at once or never; None where it is out of date or empty."""
-        if said.started.id not in self.accounts or not clean(said.text):
+        """A partial to be written at once or never; None where it is empty or no live speech."""
+        fresh = self.accounts.live(said.started.id, moment.now - self._stale_after_s)
+        if not fresh or not clean(said.text):
             return None
         payload = encode(payloads.partial(said, self._identity, moment))
         return Message("partial", payload, RULES["partial"].expiry_s)
+
+    def metrics(self, said: Metrics, own: dict[str, float], moment: Moment) -> Message:
+        """The daemon's figures and delivery's `own`, to be written at once or never."""
+        payload = encode(payloads.metrics({**said.values, **own}, self._identity, moment))
+        return Message("metrics", payload, RULES["metrics"].expiry_s)
 
     def offer(self, moment: Moment) -> Offer | None:
         """What to write at `moment`: then call `written()`, or `set_aside()` if it is too large."""
@@ -129,53 +177,71 @@ class Publisher:
                 return None
             case Final():
                 return self._final(parcel, moment)
-            case Closed():
-                payload = encode(payloads.ended(parcel, self._identity, moment))
-                return self._offer(parcel, Message("ended", payload))
-            case Transient():
-                left_s = max(round(parcel.until - moment.now), 1)
-                return self._offer(parcel, Message(parcel.topic, parcel.payload, left_s))
-            case Retained():
-                return self._offer(parcel, Message(parcel.topic, parcel.payload))
+            case Again():
+                return self._again(parcel, moment)
+            case _:
+                return self._offer(parcel, self._plain(parcel, moment))
 
     def written(self, offer: Offer, mid: int, moment: Moment) -> None:
         """`offer` was written under the packet identifier `mid`."""
-        parcel = offer.parcel
+        parcel, topic = offer.parcel, offer.message.topic
         self.outbox.sent(mid, parcel, moment.now)
         if isinstance(parcel, Closed):
-            self._in_flight = Published("ended", parcel)
+            self._in_flight = Published(topic, parcel, outcome=parcel.outcome)
+        elif isinstance(parcel, Final) and topic == "ended":
+            self._in_flight = Published(topic, parcel, outcome=Outcome.EXPIRED)
         elif isinstance(parcel, Final):
-            topic = offer.message.topic
             self._in_flight = Published(topic, parcel, payloads.age_ms(parcel, moment))
             if topic == "transcript":
                 self._highest_seq = parcel.started.seq
             if offer.text is not None:
                 self._text_seq = parcel.started.seq
 
-    def set_aside(self, offer: Offer, retry_at: float) -> None:
-        """`offer` is too large for this broker: a final stays, all else is dropped."""
+    def set_aside(self, offer: Offer, retry_at: float) -> Published | None:
+        """`offer` is too large for this broker: a final stays, all else goes, as in `refused()`."""
         self.outbox.too_large(offer.parcel, retry_at)
+        return self._not_taken(offer.parcel, Published(offer.message.topic))
 
     # What the broker says
 
     def acknowledged(self, mid: int) -> Published | None:
-        """The broker has the message; None: its PUBACK says nothing new."""
-        published = self._name(self.outbox.acknowledged(mid))
-        if published is not None:
+        """The broker has the message; None: its PUBACK says nothing about our own topics."""
+        parcel = self.outbox.acknowledged(mid)
+        published = self._name(parcel)
+        if isinstance(parcel, (Answer, Again)):
+            self.published["reply" if isinstance(parcel, Answer) else "restated"] += 1
+        elif published is not None:
             self.published[published.topic.partition("/")[0]] += 1
         return published
 
     def refused(self, mid: int, retry_at: float) -> Published | None:
-        """The broker does not take it: a final is offered again from `retry_at`, all else goes."""
-        return self._name(self.outbox.refused(mid, retry_at))
+        """The broker does not take it: a final is offered again from `retry_at`, all else goes.
+
+        None: it is none of our own topics, but one that an asker named.
+        """
+        parcel = self.outbox.refused(mid, retry_at)
+        return self._not_taken(parcel, self._name(parcel))
+
+    def _not_taken(self, parcel: Parcel | None, published: Published | None) -> Published | None:
+        if isinstance(parcel, Again):
+            self.replies.refused()
+            return published if self.replies.address.topic is None else None
+        foreign = isinstance(parcel, Answer) and parcel.address.topic is not None
+        return None if foreign else published
 
     def _name(self, parcel: Parcel | None) -> Published | None:
-        if parcel is None:
-            return None
-        if isinstance(parcel, (Transient, Retained)):
-            return Published(parcel.topic)
-        published, self._in_flight = self._in_flight, None
-        return published
+        match parcel:
+            case None:
+                return None
+            case Transient() | Retained():
+                return Published(parcel.topic)
+            case Answer():
+                return Published("reply") if parcel.address.topic is None else None
+            case Again():
+                return Published("late") if self.replies.address.topic is None else None
+            case _:
+                published, self._in_flight = self._in_flight, None
+                return published
 
     # In which words
 
@@ -186,6 +252,9 @@ class Publisher:
     def _worded(self, final: Final, moment: Moment, *, with_words: bool) -> Offer:
         seq = final.started.seq
         way = route(final, moment.now, self._highest_seq, self._stale_after_s)
+        if way.topic == "late" and self._drop_late:
+            end = Closed(final.started, final.ended, Outcome.EXPIRED)
+            return self._offer(final, self._end(end, moment))
         said = payloads.transcript(
             final,
             self._identity,
@@ -195,13 +264,50 @@ class Publisher:
             with_words=with_words,
         )
         text = None
-        if way.topic == "transcript" and not said.caution and seq > self._text_seq:
+        first = seq > self._text_seq and self.accounts.began_here(final.started.id)
+        if way.topic == "transcript" and not said.caution and first:
+            # Only what nobody can have said before: a plain text has no `seq` to tell.
             text = Message("text", said.text.encode(), way.expiry_s)
         return self._offer(final, Message(way.topic, encode(said), way.expiry_s), text)
 
+    def _again(self, again: Again, moment: Moment) -> Offer:
+        offer = self._offer(again, self._restated(again.item, moment, with_words=True))
+        if not offer.too_large:
+            return offer
+        return self._offer(again, self._restated(again.item, moment, with_words=False))
+
+    def _restated(self, item: Durable, moment: Moment, *, with_words: bool) -> Message:
+        topic, correlation = self.replies.address.topic, self.replies.address.correlation
+        if isinstance(item, Closed):
+            return self._end(item, moment)._replace(address=topic, correlation=correlation)
+        more = self.accounts.youngest > item.started.seq
+        said = payloads.transcript(
+            item, self._identity, moment, RESTATED, more_speech=more, with_words=with_words
+        )
+        return Message("late", encode(said), None, topic, correlation)
+
+    def _plain(self, parcel: Closed | Transient | Retained | Answer, moment: Moment) -> Message:
+        """The message of what is always said in the same words."""
+        match parcel:
+            case Closed():
+                return self._end(parcel, moment)
+            case Transient():
+                return Message(parcel.topic, parcel.payload, _left_s(parcel.until, moment))
+            case Answer():
+                left_s, address = _left_s(parcel.until, moment), parcel.address
+                return Message("reply", parcel.payload, left_s, address.topic, address.correlation)
+            case Retained():
+                said = parcel.payload
+                if isinstance(said, Raised):
+                    said = encode(payloads.alert(said.alert, said.since, self._identity, moment))
+                return Message(parcel.topic, said)
+
+    def _end(self, closed: Closed, moment: Moment) -> Message:
+        return Message("ended", encode(payloads.ended(closed, self._identity, moment)))
+
     def _offer(self, parcel: Parcel, message: Message, text: Message | None = None) -> Offer:
         limit = self._max_payload
-        too_large = limit is not None and len(message.payload) > limit
+        too_large = limit is not None and message.size > limit
         return Offer(parcel, message, text, too_large)
 
     def _settle(self, item: Durable) -> str | None:
@@ -209,7 +315,15 @@ class Publisher:
             self.dropped["repeated"] += 1
             return f"utterance {item.started.seq} had its end before; the second one is dropped"
         victim = self.outbox.post(item)
-        return None if victim is None else "the outbox is full; its oldest finals are dropped"
+        return None if victim is None else "the outbox is full; its oldest finals end as evicted"
+
+    def _alert(self, news: Alert | AlertCleared, moment: Moment) -> None:
+        if isinstance(news, Alert):
+            since = self._alerts_since.setdefault(news.code, moment.now)
+            self.outbox.retain(f"alert/{news.code}", Raised(news, since))
+        else:
+            self._alerts_since.pop(news.code, None)
+            self.outbox.retain(f"alert/{news.code}", b"")
 
     def _tell_speech(self, started: UtteranceStarted, active: bool, moment: Moment) -> None:
         self._tell("speech", payloads.speech(started, active, self._identity, moment), moment)
@@ -217,3 +331,8 @@ class Publisher:
     def _tell(self, topic: str, message: Named, moment: Moment) -> None:
         until = moment.now + (RULES[topic].expiry_s or 0)
         self.outbox.tell(Transient(topic, encode(message), until))
+
+
+def _left_s(until: float, moment: Moment) -> int:
+    """The expiry of a message that nobody wants after `until`."""
+    return max(round(until - moment.now), 1)

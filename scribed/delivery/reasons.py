@@ -8,6 +8,7 @@ import socket
 import ssl
 
 from scribed.config import Mqtt
+from scribed.delivery.attempts import Loss
 from scribed.errors import BrokerError
 
 UNSPECIFIED = 128
@@ -16,6 +17,8 @@ BAD_CREDENTIALS = 134
 NOT_AUTHORIZED = 135
 BANNED = 138
 TAKEN_OVER = 142
+_LIMITS = {149: Loss.TOO_LARGE, 151: Loss.QUOTA}
+_DISCONNECT = 14
 _DENIED = (BAD_CREDENTIALS, NOT_AUTHORIZED, BANNED)
 
 
@@ -51,7 +54,7 @@ def bad_ca_file(exc: OSError, mqtt: Mqtt) -> BrokerError:
     return BrokerError(f"mqtt.ca_file: {mqtt.ca_file}: {_strerror(exc)}")
 
 
-def refused(code: int, name: str, mqtt: Mqtt, client_id: str) -> BrokerError:
+def refused(code: int, name: str, mqtt: Mqtt, client_id: str) -> tuple[BrokerError, Loss]:
     """The broker answered CONNECT with the reason `code` (of MQTT 5) and its `name`."""
     if code == VERSION_UNSUPPORTED:
         text = "the broker does not speak this version of MQTT; mqtt.protocol chooses it"
@@ -66,18 +69,31 @@ def refused(code: int, name: str, mqtt: Mqtt, client_id: str) -> BrokerError:
         text = f'the broker refuses the client id "{client_id}"; set another mqtt.client_id'
     else:
         text = f"the broker refuses the connection: {name.lower()}"
-    return BrokerError(text, denied=code in _DENIED)
+    loss = Loss.WRONG_VERSION if code == VERSION_UNSUPPORTED else _LIMITS.get(code, Loss.REFUSED)
+    return BrokerError(text, denied=code in _DENIED or code in _LIMITS), loss
 
 
-def ended(code: int, name: str, client_id: str) -> BrokerError:
+def ended(code: int, name: str, client_id: str) -> tuple[BrokerError, Loss]:
     """The broker ended the session with the reason `code` (MQTT 5 only) and its `name`."""
+    loss = _LIMITS.get(code, Loss.LOST)
+    text = f"the broker ended the session: {name.lower()}"
     if code == TAKEN_OVER:
-        return BrokerError(
+        loss = Loss.TAKEN_OVER
+        text = (
             f'another client has connected as "{client_id}" and the broker dropped this one; '
-            "give each daemon a mqtt.client_id of its own",
-            denied=True,
+            "give each daemon a mqtt.client_id of its own"
         )
-    return BrokerError(f"the broker ended the session: {name.lower()}", denied=code in _DENIED)
+    return BrokerError(text, denied=code in _DENIED or loss is not Loss.LOST), loss
+
+
+def farewell(data: bytes) -> int | None:
+    """The reason of the DISCONNECT among the (short) packets in `data`; None: there is none."""
+    while len(data) >= 2:
+        kind, length = data[0] >> 4, data[1]
+        if kind == _DISCONNECT:
+            return data[2] if length else 0
+        data = data[2 + length :]
+    return None
 
 
 def lost(why: str, *, greeted: bool, mqtt: Mqtt, client_id: str) -> BrokerError:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from scribed.delivery.attempts import Loss
 from scribed.model import Alert, AlertCleared
 
 DENIED_REMEDY = "correct mqtt.username and mqtt.password_file, or what the broker allows this user"
+SIZE_REMEDY = "allow larger messages at the broker (mosquitto: max_packet_size)"
+QUOTA_REMEDY = "raise the broker's quota for this client, or find out who uses it up"
 DUPLICATE_REMEDY = "give each daemon a mqtt.client_id of its own"
 ALONE_S = 60.0
 """A client id is ours alone if nobody took it for so long: the other waits half of it at most."""
 
 News = Alert | AlertCleared | None
+
+_REMEDIES = {Loss.TOO_LARGE: SIZE_REMEDY, Loss.QUOTA: QUOTA_REMEDY}
+_SESSION, _US = "the session", ""
 
 
 class Refusals:
@@ -19,30 +25,43 @@ class Refusals:
     """
 
     def __init__(self) -> None:
-        self._denied: dict[str, str] = {}  # the complaint by topic; "" is us altogether
+        self._denied: dict[str, str] = {}  # the complaint by its subject
+        self._denied_at = 0.0  # when the session was ended last
         self._taken_over_at: float | None = None
 
-    def deny(self, topic: str, text: str) -> News:
-        """The broker refuses `topic`, or ("") to have us as a client."""
+    def deny(self, topic: str, text: str, remedy: str = DENIED_REMEDY) -> News:
+        """The broker does not take what we publish on `topic`."""
         if self._denied.get(topic) == text:
             return None
         self._denied[topic] = text
-        return Alert("mqtt_denied", text, DENIED_REMEDY)
+        return Alert("mqtt_denied", text, remedy)
 
     def allow(self, topic: str) -> News:
-        """The broker takes `topic`, or ("") accepts us."""
+        """The broker takes `topic`."""
         if self._denied.pop(topic, None) is None or self._denied:
             return None
         return AlertCleared("mqtt_denied")
 
-    def taken_over(self, text: str, now: float) -> News:
-        """Another client has connected with our id."""
-        self._taken_over_at = now
-        return Alert("duplicate_id", text, DUPLICATE_REMEDY)
+    def ended(self, loss: Loss, text: str, now: float) -> News:
+        """The broker does not have us as a client, or no longer, and a human must act."""
+        if loss is Loss.TAKEN_OVER:
+            self._taken_over_at = now
+            return Alert("duplicate_id", text, DUPLICATE_REMEDY)
+        if loss in _REMEDIES:
+            self._denied_at = now
+            return self.deny(_SESSION, text, _REMEDIES[loss])
+        return self.deny(_US, text)
 
-    def connected_since(self, since: float, now: float) -> News:
-        """The connection is up since `since`."""
-        if self._taken_over_at is None or now - max(since, self._taken_over_at) < ALONE_S:
-            return None
-        self._taken_over_at = None
-        return AlertCleared("duplicate_id")
+    def accepted(self) -> News:
+        """The broker has us as a client."""
+        return self.allow(_US)
+
+    def connected_since(self, since: float, now: float) -> list[Alert | AlertCleared]:
+        """The connection is up since `since`: what no longer holds."""
+        news: list[News] = []
+        if now - max(since, self._denied_at) >= ALONE_S:
+            news.append(self.allow(_SESSION))
+        if self._taken_over_at is not None and now - max(since, self._taken_over_at) >= ALONE_S:
+            self._taken_over_at = None
+            news.append(AlertCleared("duplicate_id"))
+        return [item for item in news if item is not None]

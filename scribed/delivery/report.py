@@ -5,43 +5,81 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-REPEAT_S = 300.0
-"""The same trouble is worth a line again only after so long."""
+from scribed.delivery.publisher import Publisher
+from scribed.delivery.topics import RULES
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """How delivery stands; replaced whole, for the supervisor to look at.
-
-    detected = open_accounts + queued + published[transcript, late, ended] + dropped[finals].
-    """
+    """How delivery stands; replaced whole, for the supervisor to look at."""
 
     connected: bool = False
     since: float = 0.0  #: when it became so
     last_error: str | None = None  #: None while connected
-    detected: int = 0  #: utterances heard of
-    open_accounts: int = 0  #: of them, those without final or end
+    detected: int = 0  #: utterances that started in this run
+    recovered: int = 0  #: utterances that earlier runs left without a published final or end
+    open_accounts: int = 0  #: of both, those without final or end
     queued: int = 0  #: finals and ends that the broker has not acknowledged
     published: Mapping[str, int] = field(default_factory=dict)  #: messages by topic
     dropped: Mapping[str, int] = field(default_factory=dict)  #: by cause
     refused: int = 0  #: messages that the broker did not take; finals are tried again
     last_final_at: float | None = None  #: when the broker had it
 
+    @property
+    def pending(self) -> int:
+        """Utterances whose final or end the broker does not have yet."""
+        return self.open_accounts + self.queued
 
-class Complaints:
-    """Which troubles are news, so that the log has one line of what lasts for hours."""
+    @property
+    def texts(self) -> int:
+        """Utterances whose text the broker has."""
+        return self.published.get("transcript", 0) + self.published.get("late", 0)
 
-    def __init__(self) -> None:
-        self._last: dict[str, tuple[str, float]] = {}
+    @property
+    def balance(self) -> int:
+        """The self-check: 0, as detected + recovered = pending + published + ended.
 
-    def is_news(self, about: str, text: str, now: float) -> bool:
-        """Whether to say `text`: it differs from the last one, or that is `REPEAT_S` ago."""
-        before, said_at = self._last.get(about, ("", 0.0))
-        if text == before and now - said_at < REPEAT_S:
-            return False
-        self._last[about] = text, now
-        return True
+        It is more where ends were dropped for want of memory (`dropped["ends"]`).
+        """
+        ended = self.published.get("ended", 0)
+        return self.detected + self.recovered - self.pending - self.texts - ended
 
-    def forget(self, about: str) -> None:
-        """What comes next is a new story."""
-        self._last.pop(about, None)
+    def metrics(self) -> dict[str, float]:
+        """The same as figures, by their Prometheus names."""
+        return {
+            "scribed_utterances_detected_total": self.detected,
+            "scribed_utterances_recovered_total": self.recovered,
+            "scribed_utterances_pending": self.pending,
+            "scribed_utterances_published_total": self.texts,
+            "scribed_utterances_ended_total": self.published.get("ended", 0),
+            "scribed_utterances_balance": self.balance,
+            "scribed_mqtt_connected": int(self.connected),
+            "scribed_mqtt_queued": self.queued,
+            "scribed_mqtt_refused_total": self.refused,
+            **{f"scribed_mqtt_{t}_total": self.published.get(t, 0) for t in (*RULES, "restated")},
+            **{f"scribed_mqtt_dropped_{cause}_total": n for cause, n in self.dropped.items()},
+        }
+
+
+def report(
+    publisher: Publisher,
+    *,
+    connected: bool,
+    since: float,
+    last_error: str | None,
+    last_final_at: float | None,
+) -> Report:
+    """How delivery stands now."""
+    return Report(
+        connected=connected,
+        since=since,
+        last_error=last_error,
+        detected=publisher.accounts.detected,
+        recovered=publisher.accounts.recovered,
+        open_accounts=len(publisher.accounts),
+        queued=publisher.outbox.finals,
+        published=dict(publisher.published),
+        dropped=publisher.dropped + publisher.outbox.dropped,
+        refused=publisher.outbox.refusals,
+        last_final_at=last_final_at,
+    )

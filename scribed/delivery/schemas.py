@@ -6,6 +6,8 @@ changes its type.
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from scribed.model import Device, Link, Provider, UtteranceId, Word
@@ -91,6 +93,46 @@ class AlertMessage(Message, frozen=True, kw_only=True, tag_field="schema", tag="
     since: str
     message: str
     remedy: str
+
+
+class ReplyError(msgspec.Struct, frozen=True, kw_only=True):
+    code: str
+    message: str
+
+
+class Done(Message, frozen=True, kw_only=True, tag_field="schema", tag="stt.reply/1"):
+    """The reply to a command that was carried out."""
+
+    cmd: str
+    req: str | None
+    result: dict[str, Any]
+    ok: bool = True
+
+
+class NotDone(Message, frozen=True, kw_only=True, tag_field="schema", tag="stt.reply/1"):
+    """The reply to a command that changed nothing."""
+
+    cmd: str
+    req: str | None
+    error: ReplyError
+    ok: bool = False
+
+
+class MetricsMessage(Message, frozen=True, kw_only=True, tag_field="schema", tag="stt.metrics/1"):
+    metrics: dict[str, float]
+
+
+class Metrics(msgspec.Struct, frozen=True):
+    """Figures of the daemon by their Prometheus names: posted every 15 s."""
+
+    values: dict[str, float]
+
+
+class Muted(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether the microphone is closed on purpose, and on whose: posted by the daemon on change."""
+
+    on: bool
+    reasons: tuple[str, ...] = ()
 
 
 class Backlog(msgspec.Struct, frozen=True, kw_only=True):

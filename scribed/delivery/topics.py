@@ -20,6 +20,7 @@ class Rule(NamedTuple):
 
 _TEXT = "text/plain"
 PARTIAL_EXPIRY_S = 3
+REPLY_EXPIRY_S = 10
 
 RULES: Mapping[str, Rule] = {
     "status": Rule(1, retain=True, content_type=_TEXT),
@@ -33,6 +34,8 @@ RULES: Mapping[str, Rule] = {
     "event": Rule(1, retain=False, expiry_s=60),
     "alert": Rule(1, retain=True),
     "muted": Rule(1, retain=True, content_type=_TEXT),
+    "metrics": Rule(0, retain=False, expiry_s=60),
+    "reply": Rule(1, retain=False, expiry_s=REPLY_EXPIRY_S),
 }
 """Every topic below the base, by its first level."""
 
@@ -56,7 +59,9 @@ ALERT_CODES = (
 """Every alert there may be; those that are not active are emptied after each connection."""
 
 ONLINE, OFFLINE = b"online", b"offline"
-MUTED_OFF = b"OFF"
+MUTED_ON, MUTED_OFF = b"ON", b"OFF"
+COMMANDS = "cmd"
+"""Commands come in one level below this."""
 
 
 class Message(NamedTuple):
@@ -65,6 +70,13 @@ class Message(NamedTuple):
     topic: str  #: below the base, as "alert/quota"
     payload: bytes
     expiry_s: int | None = None
+    address: str | None = None  #: the whole topic, where an asker named it
+    correlation: bytes | None = None  #: the asker's own
+
+    @property
+    def size(self) -> int:
+        """Bytes, without the header and what is the same for every message below the base."""
+        return len(self.payload) + len((self.address or "").encode()) + len(self.correlation or b"")
 
     @property
     def rule(self) -> Rule:
@@ -88,20 +100,21 @@ class Route(NamedTuple):
     expiry_s: int | None  #: what is left of its freshness, whole seconds, at least 1
 
 
-def fill(template: str, *, robot: str, source: str) -> str:
-    """The base topic: `template` (`mqtt.topic`) with its `{robot}` and `{source}` filled in."""
-    return template.replace("{robot}", robot).replace("{source}", source)
-
-
 def route(final: Final, now: float, highest_seq: int, stale_after_s: float) -> Route:
     """Choose the topic for `final`; to be asked anew each time it is about to be written.
 
     `highest_seq` is the highest `seq` ever written on `transcript`. The same one may be written
     again (its PUBACK was lost), a lower one may not: `seq` only rises there.
     """
+    if final.started.boot is not None:
+        return Route("late", LateReason.EARLIER_BOOT, None)
     age_s = max(now - final.ended.at, 0.0)
     if age_s > stale_after_s:
         return Route("late", LateReason.STALE, None)
     if final.started.seq < highest_seq:
         return Route("late", LateReason.OVERTAKEN, None)
     return Route("transcript", None, max(int(stale_after_s - age_s), 1))
+
+
+RESTATED = Route("late", LateReason.RESTATED, None)
+"""Where a final goes that was asked for again, unless the asker named a topic."""

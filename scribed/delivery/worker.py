@@ -15,15 +15,28 @@ from typing import Any
 from scribed import clock
 from scribed.backoff import Backoff
 from scribed.config import Config
-from scribed.delivery.attempts import INITIAL_S, MAX_S, STABLE_S, Loss
+from scribed.delivery.attempts import INITIAL_S, MAX_S
+from scribed.delivery.events import Acknowledged, Asked, Connected, Subscribed
+from scribed.delivery.lines import log_published
 from scribed.delivery.link import BrokerLink, LinkEvent, Lost
-from scribed.delivery.mqtt import CONNECT_S, Acknowledged, Connected
+from scribed.delivery.mqtt import CONNECT_S
 from scribed.delivery.payloads import Moment
 from scribed.delivery.publisher import Item, Offer, Published, Publisher
-from scribed.delivery.refusals import News, Refusals
-from scribed.delivery.report import Complaints, Report
-from scribed.delivery.topics import OFFLINE, Message
-from scribed.model import Closed, Identity, Partial
+from scribed.delivery.refusals import DENIED_REMEDY, SIZE_REMEDY
+from scribed.delivery.report import Report, report
+from scribed.delivery.schemas import Metrics
+from scribed.delivery.topics import COMMANDS, OFFLINE, Message
+from scribed.delivery.troubles import Troubles
+from scribed.model import (
+    Command,
+    CommandError,
+    Delivered,
+    Final,
+    Identity,
+    Partial,
+    Reply,
+    Restated,
+)
 from scribed.text import clean
 from scribed.worker import Mailbox, Stop, Worker
 
@@ -33,22 +46,32 @@ IDLE_S = 5.0
 """How long to sleep where nothing happens; the heartbeat needs no more."""
 GOODBYE_S = 0.5
 """What is kept of a deadline for `offline` and the goodbye."""
+MARGIN_S = 0.1
+"""How long before a deadline the thread ends, so that nobody takes it for stuck."""
 STOP_S = 1.0
 """The deadline of a plain `Stop`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """Nothing more comes: publish what is owed until `deadline`, and say goodbye."""
+    """Nothing more comes: publish what is owed until `deadline`, and say goodbye.
+
+    With `keep` the store has what is left for the next run; else what has no end ends as failed.
+    """
 
     deadline: float
+    keep: bool = True
 
 
-Post = Item | Partial | Finish | Stop
+Post = Item | Partial | Metrics | Reply | Restated | Finish | Stop
 
 
 class Delivery(Worker):
-    """See the module. Others post to `inbox`; `echo` gets the line of each published final."""
+    """See the module. Others post to `inbox`; `echo` gets the line of each published final.
+
+    Earlier runs have delivered nothing above `highest_seq`: nothing below it is a transcript now.
+    `store` gets a `Delivered` for each final and end that the broker has, `supervisor` a `Command`.
+    """
 
     def __init__(
         self,
@@ -56,8 +79,10 @@ class Delivery(Worker):
         config: Config,
         identity: Identity,
         password: str | None,
+        store: Mailbox[Any],
         supervisor: Mailbox[Any],
         clock_synced: Callable[[], bool | None],
+        highest_seq: int = 0,
         echo: Callable[[str], None] | None = None,
         now: Callable[[], float] = clock.now,
         wall: Callable[[], float] = clock.wall,
@@ -67,15 +92,19 @@ class Delivery(Worker):
         self.inbox: Mailbox[Post] = Mailbox()
         self.report = Report()
         self._config, self._identity, self._password = config, identity, password
-        self._echo, self._now, self._wall = echo, now, wall
+        self._store, self._echo, self._now, self._wall = store, echo, now, wall
         self._mono_offset, self._clock_synced = mono_offset, clock_synced
-        self._publisher = Publisher(identity, config.transcript.stale_after_s)
+        self._publisher = Publisher(
+            identity,
+            config.transcript,
+            commands=config.mqtt.commands,
+            highest_seq=highest_seq,
+        )
         self._retry = Backoff(INITIAL_S, MAX_S)  # of a final that the broker does not take
         self._link: BrokerLink
         self._last_error: str | None = None
         self._last_final_at: float | None = None
-        self._complaints = Complaints()
-        self._refusals = Refusals()
+        self._troubles = Troubles(identity.base, supervisor)
         self._away = True  # the log says so
         self._finish: Finish | None = None
         self._goodbye = False  # `offline` is the last thing to be written
@@ -107,21 +136,22 @@ class Delivery(Worker):
         if self._finish is not None:
             within_s = min(CONNECT_S, max(self._finish.deadline - self._now(), 0.1))
         self._heed(self._link.service(self._publisher.outbox.oldest_sent(), within_s=within_s))
+        self._publisher.replies.progress(self._moment())
         if self._finish is not None:
             self._leave(self._finish)
         self._pump()
         self._heed(self._link.settle())
-        self._tell_report()
+        self.report = self._snapshot()
 
     def _patience_s(self) -> float:
         """How long there is nothing to do but to wait for mailbox and socket."""
-        now, outbox = self._now(), self._publisher.outbox
-        until = [now + IDLE_S, self._link.wake_at(outbox.oldest_sent())]
-        held = outbox.held_until()
-        if held is not None and held > now:
-            until.append(held)
+        now, publisher = self._now(), self._publisher
+        until = [now + IDLE_S, self._link.wake_at(publisher.outbox.oldest_sent())]
+        due = (publisher.outbox.held_until(now), publisher.replies.wake_at())
+        until += [at for at in due if at is not None]
         if self._finish is not None:
-            until.append(self._finish.deadline - (0.0 if self._goodbye else GOODBYE_S))
+            ends = (self._finish.deadline - before_s for before_s in (GOODBYE_S, MARGIN_S))
+            until.append(min((end for end in ends if end > now), default=now))
         return max(min(until) - now, 0.0)
 
     # What happens on the link
@@ -131,12 +161,16 @@ class Delivery(Worker):
             match event:
                 case Connected():
                     self._connected(event)
+                case Subscribed():
+                    self._subscribed(event)
                 case Acknowledged():
                     self._acknowledged(event)
+                case Asked():
+                    self._asked(event)
                 case Lost():
                     self._lost(event)
         if self._link.online:
-            self._notify(self._refusals.connected_since(self._link.since, self._now()))
+            self._troubles.connected_since(self._link.since, self._now())
 
     def _connected(self, event: Connected) -> None:
         mqtt, version = self._config.mqtt, self._link.version
@@ -144,18 +178,20 @@ class Delivery(Worker):
             logger.info("connected to %s port %d (MQTT %s)", mqtt.host, mqtt.port, version)
         self._last_error, self._away, self._goodbye = None, False, False
         self._publisher.connected(event.window, event.max_payload)
-        self._notify(self._refusals.allow(""))
+        self._troubles.accepted()
+
+    def _subscribed(self, event: Subscribed) -> None:
+        if event.refusal is None:
+            self._troubles.allow(COMMANDS)
+        else:
+            self._deny(COMMANDS, f"cannot be subscribed to: {event.refusal}")
 
     def _lost(self, event: Lost) -> None:
         self._publisher.lost()
-        text = self._last_error = str(event.error)
-        if event.lasted_s >= STABLE_S:
-            self._complaints.forget("broker")
-        self._away = self._complain("broker", text) or self._away
-        if event.loss is Loss.TAKEN_OVER:
-            self._notify(self._refusals.taken_over(text, self._now()))
-        elif event.error.denied:
-            self._notify(self._refusals.deny("", text))
+        self._last_error = str(event.error)
+        now, waiting = self._now(), self._publisher.outbox.finals
+        news = self._troubles.lost(event.error, event.loss, event.lasted_s, now, waiting)
+        self._away = news or self._away
 
     def _acknowledged(self, event: Acknowledged) -> None:
         if event.refusal is None:
@@ -168,22 +204,20 @@ class Delivery(Worker):
         if refused is not None:
             self._deny(refused.topic, f"is refused by the broker: {event.refusal}")
 
-    def _deny(self, topic: str, why: str) -> None:
-        root = topic.partition("/")[0]
-        text = f"{self._identity.base}/{root} {why}"
-        self._complain(root, text)
-        self._notify(self._refusals.deny(root, text))
+    def _asked(self, asked: Asked) -> None:
+        """A command: hand it on, or let its asker know why not."""
+        moment = self._moment()
+        ticket = self._publisher.replies.ask(asked, moment)
+        if ticket is None:
+            return
+        token = ticket.token
+        command = Command(ticket.cmd, ticket.args, local=False, answer=self.inbox, token=token)
+        if not self.supervisor.put(command):
+            error = CommandError("busy", "scribed has too much to do; ask again later")
+            self._publisher.replies.reply(Reply(token, error=error), moment)
 
-    def _notify(self, news: News) -> None:
-        if news is not None:
-            self.supervisor.put(news)
-
-    def _complain(self, about: str, text: str) -> bool:
-        """Log what goes wrong where it is news; say whether it was."""
-        news = self._complaints.is_news(about, text, self._now())
-        if news:
-            logger.warning("%s (%d waiting)", text, self._publisher.outbox.finals)
-        return news
+    def _deny(self, topic: str, why: str, remedy: str = DENIED_REMEDY) -> None:
+        self._troubles.deny(topic, why, self._now(), self._publisher.outbox.finals, remedy)
 
     # Writing
 
@@ -210,38 +244,25 @@ class Delivery(Worker):
             self._publisher.published[message.topic] += 1
 
     def _set_aside(self, offer: Offer) -> None:
-        topic, size = offer.message.topic, len(offer.message.payload)
-        self._publisher.set_aside(offer, self._now() + self._retry.next_delay())
-        self._deny(topic, f"of {size} bytes is more than the broker takes in a message")
+        refused = self._publisher.set_aside(offer, self._now() + self._retry.next_delay())
+        if refused is not None:
+            text = f"of {offer.message.size} bytes is more than the broker takes in a message"
+            self._deny(refused.topic, text, SIZE_REMEDY)
 
     def _came_through(self, published: Published) -> None:
-        self._notify(self._refusals.allow(published.topic.partition("/")[0]))
+        self._troubles.allow(published.topic)
         item = published.item
         if item is None:
             return
         self._link.proven()
         self._retry.reset()
-        extra: dict[str, object] = {
-            "SCRIBED_UTTERANCE_ID": item.started.id,
-            "SCRIBED_SEQ": item.started.seq,
-        }
-        if isinstance(item, Closed):
-            seq, outcome = item.started.seq, item.outcome.value
-            logger.info("utterance %d ended: %s", seq, outcome, extra=extra)
-            return
-        self._last_final_at = self._now()
-        text = clean(item.answer.text)
-        extra["SCRIBED_LATENCY_MS"] = published.latency_ms
-        logger.info(
-            "utterance %d published on %s %d ms after its end%s",
-            item.started.seq,
-            published.topic,
-            published.latency_ms,
-            f": {text}" if self._config.transcript.log_text else "",
-            extra=extra,
-        )
-        if self._echo is not None:
-            self._echo(text)
+        self._store.put(Delivered(item.started.id, item.started.seq))
+        text = clean(item.answer.text) if isinstance(item, Final) else ""
+        log_published(published, item, text if self._config.transcript.log_text else "")
+        if published.outcome is None:
+            self._last_final_at = self._now()
+            if self._echo is not None:
+                self._echo(text)
 
     # The mailbox
 
@@ -249,14 +270,23 @@ class Delivery(Worker):
         match item:
             case Partial():
                 self._partial(item)
+            case Metrics():
+                own = self._snapshot().metrics()
+                self._write_loosely(self._publisher.metrics(item, own, self._moment()))
+            case Reply():
+                self._publisher.replies.reply(item, self._moment())
+            case Restated():
+                self._restate(item)
             case Finish():
                 self._begin_to_leave(item)
             case Stop():
-                self._begin_to_leave(Finish(self._now() + STOP_S))
+                keep = self._config.spool.durability != "memory"
+                self._begin_to_leave(Finish(self._now() + STOP_S, keep))
             case _:
                 loss = self._publisher.take(item, self._moment())
                 if loss is not None:
-                    self._complain("loss", loss)
+                    waiting = self._publisher.outbox.finals
+                    self._troubles.complain("loss", loss, self._now(), waiting)
 
     def _partial(self, said: Partial) -> None:
         """Partials are live speech or nothing: never queued, not even behind a slow socket."""
@@ -265,47 +295,51 @@ class Delivery(Worker):
             if message is not None:
                 self._write_loosely(message)
 
+    def _restate(self, restated: Restated) -> None:
+        """Take some of it now, and the rest behind whatever else is in the mailbox."""
+        rest: Restated | None = restated
+        while rest is not None:
+            rest = self._publisher.replies.restate(rest, self._moment())
+            if rest is not None and self.inbox.put(rest):
+                return
+
     # The end
 
     def _begin_to_leave(self, finish: Finish) -> None:
         self._finish = finish
-        self._publisher.abandon()
-        self._publisher.outbox.release()
+        self._publisher.close(keep=finish.keep)
         self._link.hurry()
 
     def _leave(self, finish: Finish) -> None:
         """Flush, say `offline`, say goodbye: each step as soon as the one before is done."""
         now, outbox = self._now(), self._publisher.outbox
         late = now >= finish.deadline - GOODBYE_S
-        if not self._link.online:
-            self._over = late or not outbox.finals
-        elif now >= finish.deadline:
+        if now >= finish.deadline - MARGIN_S:
             self._over = True
-        elif not self._goodbye and (late or outbox.empty or outbox.held_until() is not None):
+        elif not self._link.online:
+            self._over = not self._link.connecting and (late or not outbox.finals)
+        elif not self._goodbye and (late or outbox.done(now)):
             self._goodbye = True
             outbox.retain("status", OFFLINE)
         elif self._goodbye and not outbox.pending("status"):
             self._over = self._link.say_goodbye()
         if self._over and outbox.finals:
             why = self._last_error or "the broker was too slow"
-            logger.error("%d finals were not published: %s", outbox.finals, why)
+            if finish.keep:
+                logger.warning("%d finals wait for the next start: %s", outbox.finals, why)
+            else:
+                logger.error("%d finals were not published: %s", outbox.finals, why)
 
     # What others may look at
 
     def _moment(self) -> Moment:
         return Moment(self._now(), self._wall(), self._mono_offset(), self._clock_synced())
 
-    def _tell_report(self) -> None:
-        publisher, link = self._publisher, self._link
-        self.report = Report(
-            connected=link.online,
-            since=link.since,
+    def _snapshot(self) -> Report:
+        return report(
+            self._publisher,
+            connected=self._link.online,
+            since=self._link.since,
             last_error=self._last_error,
-            detected=publisher.accounts.detected,
-            open_accounts=len(publisher.accounts),
-            queued=publisher.outbox.finals,
-            published=dict(publisher.published),
-            dropped=publisher.dropped + publisher.outbox.dropped,
-            refused=publisher.outbox.refusals,
             last_final_at=self._last_final_at,
         )

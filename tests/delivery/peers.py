@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import paho.mqtt.client as paho
@@ -19,10 +19,13 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from scribed import clock
-from scribed.config import Config, Mqtt, TranscriptSection
+from scribed.config import Config, Mqtt, Spool, TranscriptSection
 from scribed.delivery.worker import Delivery, Finish
 from scribed.model import (
     Answer,
+    Command,
+    Delivered,
+    EarlierBoot,
     EndReason,
     Event,
     Final,
@@ -46,8 +49,8 @@ def uid(seq: int) -> UtteranceId:
     return UtteranceId(f"01UTTERANCE{seq:015d}")
 
 
-def started(seq: int, at: float) -> UtteranceStarted:
-    return UtteranceStarted(uid(seq), seq, at)
+def started(seq: int, at: float, boot: EarlierBoot | None = None) -> UtteranceStarted:
+    return UtteranceStarted(uid(seq), seq, at, boot=boot)
 
 
 def ended(seq: int, at: float, *, lost_ms: int = 0) -> UtteranceEnded:
@@ -62,10 +65,11 @@ def final(
     reason: str = "commit",
     lost_ms: int = 0,
     words: tuple[Word, ...] | None = (Word("Turn", 40, 210, 0.95),),
+    boot: EarlierBoot | None = None,
 ) -> Final:
     """The final of an utterance whose last voiced frame was at `at`."""
     return Final(
-        started=started(seq, at - 1.5),
+        started=started(seq, at - 1.5, boot),
         ended=ended(seq, at, lost_ms=lost_ms),
         rev=3,
         answer=Answer(text, words, "en", "detected", 0.93),
@@ -111,6 +115,7 @@ class Received:
     expiry_s: int | None
     content_type: str | None
     utf8: bool
+    correlation: bytes | None
     at: float  #: by the boot clock
 
     @property
@@ -151,6 +156,27 @@ class Robot:
         self._client.disconnect()
         self._client.loop_stop()
 
+    def says(
+        self,
+        topic: str,
+        payload: bytes | str = b"",
+        *,
+        retain: bool = False,
+        answer_on: str | None = None,
+        correlation: bytes | None = None,
+    ) -> None:
+        """Publish on `topic` below the base, and wait until the broker has it."""
+        request = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+        if answer_on is not None:
+            request.ResponseTopic = answer_on
+        if correlation is not None:
+            request.CorrelationData = correlation
+        self.publish(f"{self._base}/{topic}", payload, retain=retain, properties=request)
+
+    def publish(self, topic: str, payload: bytes | str, **options: Any) -> None:
+        """Publish on `topic`, wherever that is, and wait until the broker has it."""
+        self._client.publish(topic, payload, qos=1, **options).wait_for_publish(WAIT_S)
+
     def on(self, topic: str) -> list[Received]:
         """What came on `topic` so far; "" is everything."""
         return [message for message in self.heard if not topic or message.topic == topic]
@@ -171,7 +197,7 @@ class Robot:
         self, client: Any, userdata: Any, flags: Any, reason: Any, granted: Any
     ) -> None:
         options = SubscribeOptions(qos=1, retainAsPublished=True)
-        client.subscribe(f"{self._base}/#", options=options)
+        client.subscribe([(topic, options) for topic in (f"{self._base}/#", "answers/#")])
 
     def _on_subscribe(self, *_: Any) -> None:
         self.connections += 1
@@ -188,6 +214,7 @@ class Robot:
                 getattr(said, "MessageExpiryInterval", None),
                 getattr(said, "ContentType", None),
                 getattr(said, "PayloadFormatIndicator", 0) == 1,
+                getattr(said, "CorrelationData", None),
                 clock.now(),
             )
         )
@@ -206,11 +233,14 @@ class Rig:
         wall: Any = clock.wall,
         partials: bool = True,
         stale_after_s: float = 5.0,
+        late: Literal["publish", "drop"] = "publish",
         log_text: bool = False,
+        durability: Literal["process", "memory"] = "process",
         identity: Identity = IDENTITY,
         **mqtt: Any,
     ) -> None:
         self.supervisor: Mailbox[Any] = Mailbox()
+        self.store: Mailbox[Any] = Mailbox()
         self.told: list[Any] = []
         self.lines: list[str] = []
         self.now = now
@@ -218,11 +248,13 @@ class Rig:
             config=Config(
                 mqtt=Mqtt(host=host, port=port, **mqtt),
                 transcript=TranscriptSection(
-                    stale_after_s=stale_after_s, partials=partials, log_text=log_text
+                    stale_after_s=stale_after_s, late=late, partials=partials, log_text=log_text
                 ),
+                spool=Spool(durability=durability),
             ),
             identity=identity,
             password=password,
+            store=self.store,
             supervisor=self.supervisor,
             clock_synced=lambda: True,
             echo=self.lines.append,
@@ -238,6 +270,7 @@ class Rig:
         self.finish(0.0)
         self.delivery.inbox.close()
         self.supervisor.close()
+        self.store.close()
 
     def post(self, *items: Any) -> None:
         for item in items:
@@ -250,11 +283,35 @@ class Rig:
         """Wait until delivery has heard of so many."""
         wait_for(lambda: self.delivery.report.detected == utterances)
 
-    def finish(self, within_s: float = 3.0) -> float:
+    def delivers(self, count: int) -> list[Delivered]:
+        """Wait until the store was told of `count` deliveries since the last call."""
+        told: list[Delivered] = []
+
+        def all_told() -> bool:
+            told.extend(self.store.drain())
+            return len(told) >= count
+
+        wait_for(all_told, f"{count} deliveries")
+        return told
+
+    def asked(self) -> Command:
+        """Wait until the supervisor is asked for something."""
+
+        def command() -> Command | None:
+            self.told += self.supervisor.drain()
+            found = next((item for item in self.told if isinstance(item, Command)), None)
+            if found is not None:
+                self.told.remove(found)
+            return found
+
+        said: Command = wait_for(command, "a command")
+        return said
+
+    def finish(self, within_s: float = 3.0, *, keep: bool = True) -> float:
         """End it, `within_s` of grace; return how long that took."""
         began = time.monotonic()
         if self.delivery.is_alive():
-            self.post(Finish(self.now() + within_s))
+            self.post(Finish(self.now() + within_s, keep))
             self.delivery.join(within_s + 8)
             assert not self.delivery.is_alive()
         return time.monotonic() - began
@@ -364,7 +421,9 @@ class ScriptedBroker:
     speaks: tuple[int, ...] = (4, 5)
     silent: bool = False  #: hangs up on a version it does not speak, instead of refusing it
     mute: bool = False  #: never answers CONNECT
+    patience: threading.Event | None = None  #: answers CONNECT only once this is set
     puback_reasons: list[int] = field(default_factory=list)  #: for the next finals, else success
+    suback_reason: int = 1
     greeting: bytes | None = None  #: what it says instead of CONNACK
     farewell: bytes | None = None  #: what it says to the first message, before it hangs up
 
@@ -384,15 +443,20 @@ class ScriptedBroker:
     def __exit__(self, *_: object) -> None:
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
+        self.hang_up()
+        self._thread.join(WAIT_S)
+
+    def hang_up(self) -> None:
+        """End the connection there is."""
         for connection in self._open:
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
-        self._thread.join(WAIT_S)
 
     def _serve(self) -> None:
         with contextlib.suppress(OSError):
             while True:
                 connection, _ = self._listener.accept()
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 with (
                     connection,
                     connection.makefile("rb") as stream,
@@ -413,6 +477,10 @@ class ScriptedBroker:
                 return
             elif kind == 3:
                 self._published(connection, flags, body, level)
+            elif kind == 8:
+                code = bytes([self.suback_reason])
+                said = body[:2] + (b"\x00" if level == 5 else b"") + code
+                connection.sendall(b"\x90" + bytes([len(said)]) + said)
             elif kind == 12:
                 connection.sendall(b"\xd0\x00")
             elif kind == 14:
@@ -422,6 +490,8 @@ class ScriptedBroker:
         """Answer CONNECT; return whether to go on."""
         self.levels.append(level)
         self.clean.append(bool(flags & 2))
+        if self.patience is not None:
+            self.patience.wait(WAIT_S)
         if self.greeting is not None:
             connection.sendall(self.greeting)
         elif level in self.speaks and not self.mute:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import selectors
 import socket
 import ssl
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,9 @@ import trustme
 
 from scribed.config import Mqtt
 from scribed.delivery.attempts import Loss, Version
-from scribed.delivery.mqtt import Acknowledged, Connected, Wire, WireEvent
+from scribed.delivery.commands import MAX_BYTES
+from scribed.delivery.events import Acknowledged, Asked, Connected, Subscribed, WireEvent
+from scribed.delivery.mqtt import Wire
 from scribed.delivery.topics import Message
 from scribed.demo.broker import Broker, ServerTls
 from scribed.errors import BrokerError
@@ -72,10 +76,11 @@ def serve(wire: Wire, until: Callable[[list[WireEvent]], Any]) -> list[WireEvent
 
 
 def greet(wire: Wire) -> Connected:
-    """Wait for the broker's CONNACK."""
-    events = serve(wire, lambda events: events)
+    """Wait until the broker has accepted us, and our subscription to commands."""
+    events = serve(wire, lambda events: len(events) == 2)
     assert wire.error is None
     assert isinstance(events[0], Connected)
+    assert events[1:] == [Subscribed(None)]
     return events[0]
 
 
@@ -100,6 +105,83 @@ def test_a_message_is_acknowledged_and_received(
         assert (heard.expiry_s, heard.content_type, heard.utf8) == (4, "application/json", True)
     else:
         assert (heard.expiry_s, heard.content_type, heard.utf8) == (None, None, False)
+
+
+def command(wire: Wire) -> Asked:
+    """Wait for the next command."""
+    (event,) = serve(wire, lambda events: events)
+    assert isinstance(event, Asked)
+    return event
+
+
+def test_a_command_arrives_with_where_its_reply_is_wanted(broker: Broker, dial: Dial) -> None:
+    with Robot(broker.port) as robot:
+        wire = dial(broker.port)
+        greet(wire)
+        robot.says("cmd/mute", "ON", answer_on="answers/1", correlation=b"\x00\xff")
+        assert command(wire) == Asked("mute", b"ON", False, "answers/1", b"\x00\xff")
+        old = dial(broker.port, version="3.1.1", identity=other_identity())
+        greet(old)
+        robot.says("cmd/flush", answer_on="answers/1")
+        assert command(old) == Asked("flush", b"")
+
+
+def test_a_retained_command_is_known_as_such_and_not_asked_for(broker: Broker, dial: Dial) -> None:
+    with Robot(broker.port) as robot:
+        robot.says("cmd/mute", "ON", retain=True)
+        wire = dial(broker.port)
+        greet(wire)
+        robot.says("cmd/mute", "OFF", retain=True)
+        assert command(wire) == Asked("mute", b"OFF", True)
+        old = dial(broker.port, version="3.1.1", identity=other_identity())
+        greeting = serve(old, lambda events: len(events) == 3)  # 3.1.1 cannot ask to be spared
+        assert greeting[-1] == Asked("mute", b"OFF", True)
+
+
+def test_a_command_below_a_command_is_none(broker: Broker, dial: Dial) -> None:
+    with Robot(broker.port) as robot:
+        wire = dial(broker.port)
+        greet(wire)
+        robot.says("cmd/mute/on", "ON")
+        robot.says("cmd/", "{}")
+        assert command(wire) == Asked("", b"{}")
+
+
+def resident_kib(name: str) -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(name))
+
+
+@pytest.mark.parametrize("version", ["5", "3.1.1"])
+def test_an_enormous_command_costs_little_memory_and_not_the_connection(
+    broker: Broker, dial: Dial, version: Version, capsys: pytest.CaptureFixture[str]
+) -> None:
+    topic = f"{IDENTITY.base}/cmd"
+    with Robot(broker.port, base="elsewhere") as stranger:
+        wire = dial(broker.port, version=version)
+        greet(wire)
+        stranger.publish(f"{topic}/flush", b"x" * (1 << 20))
+        assert len(command(wire).payload) == MAX_BYTES + 1  # enough to refuse it
+        stranger.publish(f"{topic}/flush", b"x" * (16 << 20))
+        stranger.publish(f"{topic}/state", b"")
+        gc.collect()
+        Path("/proc/self/clear_refs").write_text("5")  # the peak is now what is resident
+        before = resident_kib("VmRSS")
+        events = serve(wire, lambda events: Asked("state", b"") in events)
+        peak = (resident_kib("VmHWM") - before) << 10
+        with capsys.disabled():
+            sys.stdout.write(f"\n  MQTT {version}, a command of 16 MiB: {peak / 2**20:.1f} MiB\n")
+        assert len(events) == (1 if version == "5" else 2)  # 5: the broker spares us
+        assert peak < 16 << 20
+        mid = wire.publish(Message("transcript", b"{}", 4))
+        assert serve(wire, lambda events: events) == [Acknowledged(mid, None)]
+
+
+def test_a_broker_that_takes_no_subscription_says_so(dial: Dial) -> None:
+    with ScriptedBroker(suback_reason=0x87) as broker:
+        wire = dial(broker.port)
+        events = serve(wire, lambda events: len(events) == 2)
+    assert events[1] == Subscribed("not authorized")
 
 
 def test_a_goodbye_leaves_without_a_will(broker: Broker, dial: Dial) -> None:
@@ -241,7 +323,7 @@ def test_a_broker_that_ends_the_session_says_why(tmp_path: Path, dial: Dial) -> 
         greet(wire)
         wire.publish(Message("transcript", b"x" * 2000, 4))
         assert "packet too large" in str(failure(wire))
-        assert wire.loss is Loss.LOST
+        assert wire.loss is Loss.TOO_LARGE
 
 
 def test_a_connection_that_is_reset_is_lost(broker: Broker, dial: Dial) -> None:

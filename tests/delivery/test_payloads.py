@@ -15,6 +15,7 @@ from scribed.model import (
     Alert,
     Closed,
     Device,
+    EarlierBoot,
     Event,
     Final,
     Link,
@@ -170,6 +171,46 @@ def test_an_end_without_text() -> None:
     }
     crashed = Closed(started(4, 812_345.0), None, Outcome.FAILED)
     assert decoded(payloads.ended(crashed, IDENTITY, MOMENT))["end_unix_ms"] is None
+
+
+BEFORE = EarlierBoot("boot-0", WALL - 5_000.0, clock_synced=False)
+
+
+def test_speech_of_an_earlier_boot_has_that_boots_times_and_an_age_by_the_wall_clock() -> None:
+    spoken = final(3, at=4_000.0, boot=BEFORE)  # 1 000 s ago
+    late = Route("late", LateReason.EARLIER_BOOT, None)
+    message = decoded(payloads.transcript(spoken, IDENTITY, MOMENT, late, more_speech=False))
+    assert message.items() >= HEADER.items()
+    assert message["late_reason"] == "earlier_boot"
+    assert (message["boot_id"], message["clock_synced"]) == ("boot-0", False)
+    assert message["start_unix_ms"] == round((WALL - 1001.5) * 1000)
+    assert message["end_unix_ms"] == round((WALL - 1000) * 1000)
+    assert message["emit_unix_ms"] == round(WALL * 1000)
+    assert message["age_ms"] == message["latency"]["end_to_publish_ms"] == 1_000_000
+    assert message["mono_end_ns"] == 4_000_000_000_000
+    assert message["mono_emit_ns"] == 5_000_000_000_000
+    assert message["expires_at"] < message["t"]
+
+
+def test_a_clock_that_went_back_between_two_boots_makes_nothing_younger_than_now() -> None:
+    spoken = final(3, at=9_000.0, boot=BEFORE)
+    late = Route("late", LateReason.EARLIER_BOOT, None)
+    message = decoded(payloads.transcript(spoken, IDENTITY, MOMENT, late, more_speech=False))
+    assert message["age_ms"] == 0
+    assert message["end_unix_ms"] == round((WALL + 4_000) * 1000)
+
+
+def test_a_boot_whose_clock_was_never_set_is_unsynced() -> None:
+    spoken = final(3, at=50.0, boot=EarlierBoot("boot-0", 0.0, clock_synced=False))
+    assert payloads.cautions(spoken, MOMENT, more_speech=False) == ["unsynced"]
+
+
+def test_an_end_of_an_earlier_boot_has_that_boots_times() -> None:
+    closed = Closed(started(4, 3_999.0, BEFORE), ended(4, 4_000.0), Outcome.EVICTED)
+    message = decoded(payloads.ended(closed, IDENTITY, MOMENT))
+    assert message["start_unix_ms"] == round((WALL - 1001) * 1000)
+    assert message["end_unix_ms"] == round((WALL - 1000) * 1000)
+    assert message.items() >= HEADER.items()
 
 
 def test_an_event_and_an_alert() -> None:

@@ -2,10 +2,34 @@
 
 from __future__ import annotations
 
+import re
+from typing import Literal
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scribed.config import TranscriptSection
+from scribed.delivery.commands import COMMANDS
+from scribed.delivery.events import Asked
+from scribed.delivery.finals import LIMIT
 from scribed.delivery.payloads import Moment
 from scribed.delivery.publisher import LEAN_AFTER, Offer, Publisher
-from scribed.delivery.topics import ALERT_CODES
-from scribed.model import Alert, AlertCleared, Closed, Outcome, Partial
+from scribed.delivery.report import Report, report
+from scribed.delivery.schemas import Metrics, Muted
+from scribed.delivery.topics import ALERT_CODES, Message
+from scribed.model import (
+    Alert,
+    AlertCleared,
+    Closed,
+    EarlierBoot,
+    Final,
+    Outcome,
+    Partial,
+    Recovered,
+    Restated,
+)
 from tests.delivery.peers import IDENTITY, PROVIDER, ended, final, started
 
 WALL = 1_780_306_202.0
@@ -49,8 +73,15 @@ class Broker:
         return [topic for topic in topics if topic in ("transcript", "late", "ended")]
 
 
-def publisher() -> Publisher:
-    return Publisher(IDENTITY, stale_after_s=5.0)
+def publisher(*, late: Literal["publish", "drop"] = "publish") -> Publisher:
+    return Publisher(IDENTITY, TranscriptSection(late=late), commands=COMMANDS)
+
+
+def law(said: Publisher) -> Report:
+    """The report, which must balance at any time."""
+    now = report(said, connected=True, since=0.0, last_error=None, last_final_at=None)
+    assert now.balance == 0
+    return now
 
 
 def test_a_connection_begins_with_online_and_ends_with_what_is_not_wrong() -> None:
@@ -89,8 +120,10 @@ def test_an_overtaken_final_is_late() -> None:
 def test_the_plain_text_follows_its_transcript_once_and_only_without_a_caution() -> None:
     said = publisher()
     broker = Broker(said)
-    broker.take(0.0)
-    said.take(final(1, at=100.0), moment(100.2))
+    said.take(started(1, 98.5), moment(98.5))
+    said.take(started(2, 98.5), moment(98.5))
+    broker.take(99.0)
+    said.take(final(2, at=100.0), moment(100.2))
     (offer,) = broker.write(100.2)
     assert offer.text is not None
     assert offer.text.payload == b"Turn left, please."
@@ -99,8 +132,9 @@ def test_the_plain_text_follows_its_transcript_once_and_only_without_a_caution()
     said.connected(20, None)
     again = next(offer for offer in broker.take(101.0) if offer.message.topic == "transcript")
     assert again.text is None
-    said.take(final(2, at=101.0, reason="length"), moment(101.2))
-    (cut,) = broker.take(101.2)
+    said.take(started(3, 101.0), moment(101.0))
+    said.take(final(3, at=101.0, reason="length"), moment(101.2))
+    cut = next(o for o in broker.take(101.2) if o.message.topic == "transcript")
     assert cut.text is None
 
 
@@ -149,7 +183,7 @@ def test_an_alert_keeps_the_time_it_was_first_raised_until_it_is_cleared() -> No
     assert b'"since":"2026-06-01T09:30:12.000Z","message":"still used up"' in offer.message.payload
     said.take(AlertCleared("quota"), moment(80.0))
     (offer,) = broker.take(80.0)
-    assert offer.message == ("alert/quota", b"", None)
+    assert offer.message == Message("alert/quota", b"")
 
 
 def test_a_final_that_is_too_large_for_the_broker_goes_without_its_words() -> None:
@@ -168,7 +202,7 @@ def test_a_final_that_no_trick_makes_small_enough_is_kept_for_later() -> None:
     said.take(final(1, at=100.0), moment(100.2))
     assert broker.finals(100.2) == []
     assert said.outbox.finals == 1
-    assert said.outbox.held_until() == 110.2
+    assert said.outbox.held_until(100.3) == 110.2
 
 
 def test_a_final_that_seems_to_break_every_connection_goes_without_its_words() -> None:
@@ -183,20 +217,225 @@ def test_a_final_that_seems_to_break_every_connection_goes_without_its_words() -
 def test_the_account_is_even_at_any_time() -> None:
     said = publisher()
     broker = Broker(said)
-
-    def even() -> bool:
-        told = sum(said.published[topic] for topic in ("transcript", "late", "ended"))
-        return said.accounts.detected == len(said.accounts) + said.outbox.finals + told
-
-    for seq in range(1, 10):
-        said.take(started(seq, seq), moment(seq))
-        assert even()
-    for seq in range(1, 6):
+    for seq in range(1, 4):
+        spoken = final(seq, at=float(seq))
+        said.take(Recovered(spoken.started, spoken.ended, 32_000), moment(10.0))
+    for seq in range(4, 10):
+        said.take(started(seq, seq), moment(10.0))
+        assert law(said).open_accounts == seq
+    for seq in range(1, 7):
         said.take(final(seq, at=seq + 0.5), moment(10.0))
-        assert even()
+        assert law(said).queued == seq
     broker.take(10.0)
-    assert even()
-    said.abandon()
-    assert even()
-    assert broker.finals(11.0) == ["ended"] * 4
-    assert even()
+    assert (law(said).texts, law(said).pending) == (6, 3)
+    said.close(keep=True)
+    assert (law(said).open_accounts, law(said).queued) == (3, 0)
+    said.close(keep=False)
+    assert (law(said).open_accounts, law(said).queued) == (0, 3)
+    assert broker.finals(11.0) == ["ended"] * 3
+    assert (law(said).detected, law(said).recovered, law(said).pending) == (6, 3, 0)
+
+
+def test_the_account_is_even_where_the_outbox_overflows() -> None:
+    said = publisher()
+    for seq in range(1, LIMIT + 4):
+        loss = said.take(Closed(started(seq, 1.0), None, Outcome.NO_SPEECH), moment(1.0))
+        assert (loss is not None) == (seq > LIMIT)
+    assert law(said).queued == LIMIT + 3
+    assert law(said).dropped["evicted"] == 3
+
+
+def test_a_recovered_utterance_is_no_speech_of_now() -> None:
+    said = publisher()
+    broker = Broker(said)
+    broker.take(0.0)
+    spoken = final(1, at=98.0)
+    said.take(Recovered(spoken.started, spoken.ended, 32_000), moment(100.0))
+    assert broker.take(100.0) == []
+    assert said.partial(Partial(spoken.started, 1, "turn", PROVIDER), moment(100.0)) is None
+    said.take(spoken, moment(100.5))
+    assert broker.finals(100.5) == ["transcript"]
+    assert (law(said).recovered, law(said).detected) == (1, 0)
+
+
+def test_a_partial_of_an_utterance_that_ended_long_ago_is_not_live() -> None:
+    said = publisher()
+    said.take(started(1, 98.0), moment(98.0))
+    said.take(ended(1, 100.0), moment(100.0))
+    partial = Partial(started(1, 98.0), 1, "turn", PROVIDER)
+    assert said.partial(partial, moment(104.9)) is not None
+    assert said.partial(partial, moment(105.1)) is None
+
+
+def test_what_an_earlier_run_may_have_said_is_repeated_on_transcript_but_not_on_text() -> None:
+    said = publisher()
+    recovered = final(5, at=99.0)
+    said.take(Recovered(recovered.started, recovered.ended, 32_000), moment(99.5))
+    said.take(final(4, at=98.0), moment(99.5))  # whose start was in an earlier run, too
+    said.take(recovered, moment(100.0))
+    said.take(started(6, 99.0), moment(100.0))
+    said.take(final(6, at=100.0), moment(100.1))
+    offers = [offer for offer in Broker(said).take(100.2) if offer.message.topic == "transcript"]
+    assert [offer.text is not None for offer in offers] == [False, False, True]
+    assert (law(said).recovered, law(said).detected, law(said).texts) == (2, 1, 3)
+
+
+def test_what_an_earlier_run_said_last_is_not_undercut() -> None:
+    said = Publisher(IDENTITY, TranscriptSection(), highest_seq=6)
+    said.take(final(5, at=99.0), moment(99.5))
+    said.take(final(6, at=99.2), moment(99.5))
+    offers = [o for o in Broker(said).take(100.2) if o.message.topic in ("late", "transcript")]
+    assert [offer.message.topic for offer in offers] == ["late", "transcript"]
+    assert b'"late_reason":"overtaken"' in offers[0].message.payload
+
+
+def test_where_late_speech_is_not_wanted_it_ends_as_expired() -> None:
+    said = publisher(late="drop")
+    broker = Broker(said)
+    broker.take(0.0)
+    boot = EarlierBoot("boot-0", WALL - 1000.0, clock_synced=True)
+    said.take(final(1, at=90.0), moment(100.0))
+    said.take(final(3, at=100.0), moment(100.0))
+    said.take(final(2, at=100.0), moment(100.0))
+    said.take(final(4, at=100.0, boot=boot), moment(100.0))
+    offers = broker.take(100.5)
+    topics = [offer.message.topic for offer in offers]
+    assert sorted(topics) == ["ended", "ended", "ended", "transcript"]
+    for offer in offers:
+        if offer.message.topic == "ended":
+            assert b'"outcome":"expired"' in offer.message.payload
+    assert (law(said).texts, law(said).published["ended"]) == (1, 3)
+
+
+def test_whether_late_speech_ends_is_decided_anew_each_time_it_is_written() -> None:
+    said = publisher(late="drop")
+    broker = Broker(said)
+    broker.take(0.0)
+    said.take(final(1, at=100.0), moment(100.1))
+    assert [offer.message.topic for offer in broker.write(100.1)] == ["transcript"]
+    said.lost()
+    said.connected(20, None)
+    assert broker.finals(106.0) == ["ended"]
+
+
+def test_the_robot_is_told_when_the_microphone_is_muted() -> None:
+    said = publisher()
+    broker = Broker(said)
+    said.take(Muted(on=True, reasons=("mqtt",)), moment(1.0))
+    assert Message("muted", b"ON") in [offer.message for offer in broker.take(1.0)]
+    said.take(Muted(on=False), moment(2.0))
+    assert [offer.message for offer in broker.take(2.0)] == [Message("muted", b"OFF")]
+
+
+def test_an_alert_from_before_the_clock_was_set_gets_the_right_time_afterwards() -> None:
+    said = publisher()
+    said.take(Alert("quota", "used up", "buy more"), Moment(10.0, 15.0))
+    offers = Broker(said).take(20.0)  # by now the clock is set
+    (alert,) = [o.message for o in offers if o.message.topic == "alert/quota" and o.message.payload]
+    assert b'"since":"2026-06-01T09:30:12.000Z"' in alert.payload
+    assert b'"t":"2026-06-01T09:30:22.000Z"' in alert.payload
+
+
+def asked_again(said: Publisher, *items: Final | Closed, on: str | None) -> None:
+    """Somebody asks for `items` once more, on the response topic `on`."""
+    request = Asked("restate", b'{"since_seq": 0}', response_topic=on, correlation=b"7")
+    ticket = said.replies.ask(request, moment(100.0))
+    assert ticket is not None
+    said.replies.restate(Restated(ticket.token, items), moment(100.0))
+
+
+@pytest.mark.parametrize("on", [None, "answers/1"])
+def test_what_is_said_again_is_marked_and_never_to_be_obeyed(on: str | None) -> None:
+    said = publisher()
+    broker = Broker(said)
+    broker.take(0.0)
+    asked_again(said, final(1, at=99.9), on=on)
+    (again,) = broker.take(100.0)
+    assert (again.message.topic, again.message.address) == ("late", on)
+    assert again.message.correlation == b"7"
+    assert again.text is None
+    assert b'"late_reason":"restated","restated":true' in again.message.payload
+    assert said.published["restated"] == 1
+    assert (law(said).texts, law(said).recovered) == (0, 0)
+
+
+def test_an_end_is_said_again_only_to_who_asked() -> None:
+    said = publisher()
+    broker = Broker(said)
+    broker.take(0.0)
+    closed = Closed(started(2, 90.0), None, Outcome.FAILED)
+    asked_again(said, closed, on="answers/1")
+    (again,) = broker.take(100.0)
+    assert again.message.address == "answers/1"
+    assert b'"outcome":"failed"' in again.message.payload
+    assert "ended" not in law(said).published
+
+
+def test_what_is_said_again_goes_without_its_words_where_it_is_too_large() -> None:
+    said = publisher()
+    broker = Broker(said)
+    broker.take(0.0)
+    asked_again(said, final(1, at=99.9), on="answers/1")
+    (whole,) = broker.write(100.0)
+    said.lost()
+    offers = Broker(said, max_payload=whole.message.size - 1).take(100.0)
+    (lean,) = [offer for offer in offers if offer.message.topic == "late"]
+    assert b'"words":null' in lean.message.payload
+
+
+def test_a_topic_that_an_asker_named_is_no_trouble_of_ours() -> None:
+    said = publisher()
+    broker = Broker(said)
+    broker.take(0.0)
+    for on, trouble in (("answers/1", False), (None, True)):
+        request = Asked("dance", b"", response_topic=on)
+        said.replies.ask(request, moment(100.0))
+        broker.write(100.0)
+        assert (said.refused(broker.mid, 0.0) is not None) == trouble
+
+
+def test_the_figures_hold_the_daemons_and_ours_which_know_better() -> None:
+    said = publisher()
+    said.take(started(1, 0.0), moment(1.0))
+    message = said.metrics(
+        Metrics({"scribed_frames_total": 7, "scribed_utterances_pending": 99}),
+        law(said).metrics(),
+        moment(1.0),
+    )
+    assert (message.topic, message.expiry_s) == ("metrics", 60)
+    values = msgspec.json.decode(message.payload)["metrics"]
+    assert values["scribed_frames_total"] == 7
+    assert values["scribed_utterances_pending"] == 1
+    assert values["scribed_utterances_balance"] == 0
+    assert values["scribed_mqtt_transcript_total"] == 0
+    assert all(re.fullmatch("scribed_[a-z_]+", name) for name in values)
+
+
+@given(st.lists(st.tuples(st.sampled_from("srfcaxlk"), st.integers(1, 6)), max_size=60))
+def test_the_law_holds_whatever_happens(steps: list[tuple[str, int]]) -> None:
+    said = publisher(late="drop")
+    broker, now = Broker(said), 100.0
+    for step, seq in steps:
+        now += 1.0
+        spoken = final(seq, at=now - 0.5)
+        match step:
+            case "s":
+                said.take(spoken.started, moment(now))
+            case "r":
+                said.take(Recovered(spoken.started, spoken.ended, 9), moment(now))
+            case "f":
+                said.take(spoken, moment(now))
+            case "c":
+                said.take(Closed(spoken.started, None, Outcome.FAILED), moment(now))
+            case "a":
+                broker.take(now)
+            case "x":
+                for offer in broker.write(now):
+                    said.refused(broker.mid, now + len(offer.message.topic))
+            case "l":
+                broker.write(now)
+                said.lost()
+                said.connected(20, None)
+            case _:
+                said.close(keep=bool(seq % 2))
+        law(said)

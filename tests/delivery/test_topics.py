@@ -6,13 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scribed.delivery.topics import RULES, LateReason, Message, fill, route
+from scribed.delivery.topics import RULES, LateReason, Message, route
+from scribed.model import EarlierBoot
 from tests.delivery.peers import final
-
-
-def test_the_base_topic_is_filled_in() -> None:
-    assert fill("home/{robot}/{source}/stt", robot="r7", source="mic") == "home/r7/mic/stt"
-    assert fill("fixed/topic", robot="r7", source="mic") == "fixed/topic"
 
 
 @pytest.mark.parametrize(("age_s", "left_s"), [(0.0, 5), (0.4, 4), (3.9, 1), (4.9, 1), (5.0, 1)])
@@ -28,6 +24,11 @@ def test_stale_speech_is_late() -> None:
 
 def test_speech_that_a_newer_utterance_overtook_is_late() -> None:
     assert route(final(7, at=100.0), 100.5, 8, 5.0) == ("late", LateReason.OVERTAKEN, None)
+
+
+def test_speech_of_an_earlier_boot_is_late_however_young_it_seems() -> None:
+    spoken = final(7, at=100.0, boot=EarlierBoot("boot-0", 1e9, clock_synced=True))
+    assert route(spoken, 100.1, 0, 5.0) == ("late", LateReason.EARLIER_BOOT, None)
 
 
 def test_a_lost_puback_is_no_reason_to_be_late() -> None:
@@ -61,7 +62,11 @@ def test_seq_only_rises_on_transcript_and_nothing_stale_is_on_it(
 def test_speech_is_never_retained_and_what_describes_the_daemon_is() -> None:
     retained = {topic for topic, rule in RULES.items() if rule.retain}
     assert retained == {"status", "state", "alert", "muted"}
-    assert {topic for topic, rule in RULES.items() if rule.qos == 0} == {"text", "partial"}
+    assert {topic for topic, rule in RULES.items() if rule.qos == 0} == {
+        "text",
+        "partial",
+        "metrics",
+    }
 
 
 def test_every_alert_follows_the_rule_of_alerts() -> None:

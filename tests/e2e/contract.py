@@ -5,6 +5,7 @@ Written down once more, by hand: what the daemon is built from must not be what 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -105,6 +106,9 @@ STATE = HEADER | {
     "config_sha": (str, NULL),
     "config_on_disk_differs": (bool, NULL),
 }
+REPLY = HEADER | {"ok": (bool,), "cmd": (str,), "req": (str, NULL)}
+REPLY_ERROR = {"code": (str,), "message": (str,)}
+METRICS = HEADER | {"metrics": (dict,)}
 LINK = {"state": (str,), "since": (str,), "last_error": (str, NULL)}
 DEVICE = {"name": (str,), "rate": (int, NULL), "channels": (int, NULL), "state": (str,)}
 BACKLOG = {"utterances": (int,), "seconds": NUMBER}
@@ -114,6 +118,14 @@ FINAL_REASONS = (
     *("shutdown", "restart", "no_commit"),
 )
 OUTCOMES = ("no_speech", "muted", "evicted", "expired", "failed", "quarantined")
+LATE_REASONS = ("stale", "overtaken", "earlier_boot", "restated")
+CAUTIONS = (
+    *("cut", "guessed", "audio_lost", "robot_speaking", "robot_moving", "echo_text"),
+    *("language", "more_speech", "unsynced"),
+)
+ERROR_CODES = (
+    *("unknown", "not_allowed", "retained", "expired", "malformed", "too_large", "busy", "failed"),
+)
 LINK_STATES = ("idle", "connecting", "connected", "backoff", "refused")
 HEARING_REASONS = (
     *("ok", "starting", "muted", "robot_speaking", "not_listening", "no_device"),
@@ -133,6 +145,8 @@ RULES: dict[str, tuple[int, bool, tuple[int, int] | None]] = {
     "event": (1, False, (1, 60)),
     "alert": (1, True, None),
     "muted": (1, True, None),
+    "metrics": (0, False, (1, 60)),
+    "reply": (1, False, (1, 10)),
 }
 """An expiry is what is left of it when the message reaches the subscriber."""
 
@@ -140,14 +154,9 @@ RULES: dict[str, tuple[int, bool, tuple[int, int] | None]] = {
 def check(message: Received) -> None:
     """Hold one message against the contract: topic, flags, every field and its type."""
     root = message.topic.partition("/")[0]
-    qos, retained, expiry = RULES[root]
-    assert (message.qos, message.retained) == (qos, retained), message
-    if expiry is None:
-        assert message.expiry_s is None, message
-    else:
-        least, most = expiry
-        assert message.expiry_s is not None, message
-        assert least <= message.expiry_s <= most, message
+    if root == "cmd":
+        return  # not ours: somebody asks for something
+    check_flags(message, root)
     payload = message.payload
     match root:
         case "status":
@@ -161,12 +170,30 @@ def check(message: Received) -> None:
             pass  # cleared
         case "transcript" | "late" | "partial":
             check_transcript(payload, final=root != "partial")
+            check_lateness(payload, late=root == "late")
+        case "reply":
+            check_reply(payload)
+        case "metrics":
+            check_metrics(payload)
         case "state":
             check_state(payload)
         case _:
             schemas = {"speech": SPEECH, "ended": ENDED, "event": EVENT, "alert": ALERT}
             check_types(payload, schemas[root])
             assert payload["schema"] == f"stt.{root}/1"
+            assert root != "ended" or payload["outcome"] in OUTCOMES
+
+
+def check_flags(message: Received, root: str) -> None:
+    """Hold QoS, retain flag and expiry against the contract."""
+    qos, retained, expiry = RULES[root]
+    assert (message.qos, message.retained) == (qos, retained), message
+    if expiry is None:
+        assert message.expiry_s is None, message
+    else:
+        least, most = expiry
+        assert message.expiry_s is not None, message
+        assert least <= message.expiry_s <= most, message
 
 
 def check_transcript(payload: dict[str, Any], *, final: bool) -> None:
@@ -183,6 +210,43 @@ def check_transcript(payload: dict[str, Any], *, final: bool) -> None:
     if final:
         check_times(payload)
         assert payload["final_reason"] in FINAL_REASONS
+    assert set(payload["caution"]) <= set(CAUTIONS)
+
+
+def check_lateness(payload: dict[str, Any], *, late: bool) -> None:
+    """Hold what says whether a text may be obeyed against the topic it came on."""
+    assert (payload["late_reason"] in LATE_REASONS) is late
+    assert payload["restated"] is (payload["late_reason"] == "restated")
+    assert (payload["expires_at"] < payload["t"]) is late
+
+
+def check_reply(payload: dict[str, Any]) -> None:
+    """Hold a `stt.reply/1` against the contract."""
+    check_types(payload, REPLY)
+    assert payload["schema"] == "stt.reply/1"
+    assert ("result" in payload) is payload["ok"]
+    assert ("error" in payload) is not payload["ok"]
+    if payload["ok"]:
+        assert type(payload["result"]) is dict
+    else:
+        check_types(payload["error"], REPLY_ERROR)
+        assert payload["error"]["code"] in ERROR_CODES
+        assert payload["error"]["message"]
+
+
+def check_metrics(payload: dict[str, Any]) -> None:
+    """Hold a `stt.metrics/1` against the contract, and the law of conservation."""
+    check_types(payload, METRICS)
+    assert payload["schema"] == "stt.metrics/1"
+    values = payload["metrics"]
+    for name, value in values.items():
+        assert re.fullmatch("scribed_[a-z0-9_]+", name)
+        assert type(value) in NUMBER, name
+    told = values["scribed_utterances_published_total"] + values["scribed_utterances_ended_total"]
+    begun = values["scribed_utterances_detected_total"]
+    begun += values["scribed_utterances_recovered_total"]
+    assert begun == values["scribed_utterances_pending"] + told
+    assert values["scribed_utterances_balance"] == 0
 
 
 def check_times(final: dict[str, Any]) -> None:

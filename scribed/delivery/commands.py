@@ -1,0 +1,178 @@
+"""What a robot may ask for on `{base}/cmd/<name>`, and how that is read. Pure.
+
+A payload is a JSON object, which may carry `req` (echoed in the reply) and `expires_at` (RFC 3339)
+beside its own arguments; `mute` also takes a bare ON, OFF, true or false, and the others nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from scribed.delivery.events import Asked
+from scribed.delivery.outbox import Address
+from scribed.model import CommandError
+
+COMMANDS = ("mute", "flush", "restate", "state")
+MAX_BYTES = 64 * 1024
+MAX_REQ = 128
+MAX_CORRELATION_BYTES = 1024
+MAX_TOPIC_BYTES = 1024
+"""Of a response topic; a longer one is taken for none."""
+MAX_SEQ = 2**53 - 1
+_NAME_SHOWN = 64
+_BARE = {b"on": True, b"true": True, b"off": False, b"false": False}
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A command that may be carried out."""
+
+    cmd: str
+    args: dict[str, Any]
+    req: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A command that changes nothing, and why."""
+
+    cmd: str
+    error: CommandError
+    req: str | None = None
+
+
+class _Wrong(Exception):
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.error = CommandError(code, message)
+
+
+def parse(asked: Asked, allowed: Collection[str], wall: float) -> Request | Refusal:
+    """What `asked` means at the Unix time `wall`; `allowed` is `mqtt.commands`."""
+    cmd, req = asked.name[:_NAME_SHOWN], None
+    try:
+        _limit(asked)
+        said = _decode(asked.payload) if asked.payload.strip() else {}
+        req = _req(said)
+        _permit(cmd, asked, allowed)
+        return Request(cmd, _arguments(cmd, said, wall), req)
+    except _Wrong as exc:
+        return Refusal(cmd, exc.error, req)
+
+
+def reply_address(asked: Asked, base: str) -> Address:
+    """Where the reply to `asked` goes: to its response topic, if something may be published there.
+
+    Never below our own base topic but at `reply`: an asker could otherwise put words into our
+    transcript.
+    """
+    correlation = asked.correlation
+    if len(correlation or b"") > MAX_CORRELATION_BYTES:
+        correlation = None
+    topic = asked.response_topic
+    return Address(topic if topic and _may_publish(topic, base) else None, correlation)
+
+
+def _may_publish(topic: str, base: str) -> bool:
+    if topic.startswith("$") or len(topic.encode("utf-8", "replace")) > MAX_TOPIC_BYTES:
+        return False
+    if any(char in "+#" or not char.isprintable() for char in topic):
+        return False
+    ours = topic == base or topic.startswith(f"{base}/")
+    return not ours or f"{topic}/".startswith(f"{base}/reply/")
+
+
+def _limit(asked: Asked) -> None:
+    if len(asked.payload) > MAX_BYTES:
+        raise _Wrong("too_large", f"the payload of a command has at most {MAX_BYTES} bytes")
+    if len(asked.correlation or b"") > MAX_CORRELATION_BYTES:
+        most = f"at most {MAX_CORRELATION_BYTES} bytes"
+        raise _Wrong("too_large", f"the correlation data of a command has {most}")
+
+
+def _permit(cmd: str, asked: Asked, allowed: Collection[str]) -> None:
+    if cmd not in COMMANDS:
+        raise _Wrong("unknown", f"there is no such command; there are {', '.join(COMMANDS)}")
+    if cmd not in allowed:
+        raise _Wrong("not_allowed", f'{cmd} is not allowed here; add it to "mqtt.commands"')
+    if asked.retained:
+        raise _Wrong("retained", "a retained command is not obeyed; publish it without retain")
+
+
+def _decode(payload: bytes) -> Any:
+    """The JSON value, or what a bare word means; None: neither."""
+    word = payload.strip().lower()
+    if word in _BARE:
+        return _BARE[word]
+    try:
+        return msgspec.json.decode(payload)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return None
+
+
+def _req(said: Any) -> str | None:
+    """What the asker wants to see again in the reply."""
+    req = said.get("req") if isinstance(said, dict) else None
+    if req is None:
+        return None
+    if not isinstance(req, str) or len(req) > MAX_REQ:
+        raise _Wrong("malformed", f'"req" must be a string of at most {MAX_REQ} characters')
+    return req
+
+
+def _arguments(cmd: str, said: Any, wall: float) -> dict[str, Any]:
+    if isinstance(said, bool) and cmd == "mute":
+        said = {"on": said}
+    if not isinstance(said, dict):
+        raise _Wrong("malformed", f"the payload must be a JSON object, as {_EXAMPLE[cmd]}")
+    _not_expired(said.get("expires_at"), wall)
+    match cmd:
+        case "mute":
+            return _mute(said)
+        case "restate":
+            return _restate(said)
+        case _:
+            return {}
+
+
+_EXAMPLE = {
+    "mute": '{"on": true}',
+    "flush": "{}",
+    "restate": '{"since_seq": 17}',
+    "state": "{}",
+}
+
+
+def _mute(said: dict[str, Any]) -> dict[str, Any]:
+    on, purge = said.get("on"), said.get("purge", False)
+    if not isinstance(on, bool):
+        raise _Wrong("malformed", 'mute takes {"on": true}, {"on": false}, ON or OFF')
+    if not isinstance(purge, bool):
+        raise _Wrong("malformed", '"purge" must be true or false')
+    return {"on": on, "purge": purge}
+
+
+def _restate(said: dict[str, Any]) -> dict[str, Any]:
+    since = said.get("since_seq")
+    if not isinstance(since, int) or isinstance(since, bool) or not 0 <= since <= MAX_SEQ:
+        raise _Wrong("malformed", 'restate takes {"since_seq": N}, N a whole number from 0')
+    return {"since_seq": since}
+
+
+def _not_expired(expires_at: object, wall: float) -> None:
+    if expires_at is None:
+        return
+    try:
+        when = msgspec.convert(expires_at, datetime)
+        past = when.timestamp() < wall
+    except (msgspec.ValidationError, ValueError, OverflowError):
+        when, past = None, False
+    if not isinstance(expires_at, str) or when is None or when.tzinfo is None:
+        raise _Wrong("malformed", '"expires_at" must be as "2026-06-01T09:30:02Z"')
+    if past:
+        raise _Wrong("expired", f"it was to be obeyed until {expires_at} only")

@@ -1,0 +1,42 @@
+"""What happens on the wire: a connection, an acknowledgement, a command. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """The broker accepted the connection."""
+
+    window: int  #: unacknowledged messages that it takes
+    max_payload: int | None  #: bytes that it takes in one message
+
+
+@dataclass(frozen=True, slots=True)
+class Subscribed:
+    """The broker answered our subscription to commands; `refusal` says why it does not take it."""
+
+    refusal: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledged:
+    """The broker answered a message of QoS 1; `refusal` says why it does not take it."""
+
+    mid: int
+    refusal: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Somebody published on `{base}/cmd/<name>`."""
+
+    name: str
+    payload: bytes = field(repr=False)
+    retained: bool = False
+    response_topic: str | None = None  #: MQTT 5 only, as the correlation data
+    correlation: bytes | None = None
+
+
+WireEvent = Connected | Subscribed | Acknowledged | Asked
