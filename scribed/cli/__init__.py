@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import signal
 import sys
 import traceback
@@ -23,6 +24,10 @@ directory is in use; 78 no valid configuration. Without -c the configuration is
 COMMANDS = {
     "run": "the daemon, in the foreground",
     "check": "every problem of the configuration at once",
+    "status": "whether the running daemon hears, and how it is",
+    "mute": "close the microphone, or open it again",
+    "flush": "end the utterance that is open, now",
+    "spool": "what waits for an answer: list, look, hear, delete",
     "simulate": "a stand-in for the speech service, for development without a key",
     "demo": "the whole chain on this machine, with nothing configured",
 }
@@ -49,8 +54,24 @@ def _asked_to_stop(_number: int, _frame: FrameType | None) -> None:
     raise SystemExit(ExitStatus.OK)
 
 
+def _fill_descriptors() -> None:
+    """Give what was closed at the start (`>&-`) a place where it may go.
+
+    Or else the next file that is opened would get the number, and whatever a library prints.
+    """
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free: this one
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return its exit status. What the user did wrong is one line on stderr."""
+    _fill_descriptors()
     words = sys.argv[1:] if argv is None else list(argv)
     signal.signal(signal.SIGTERM, _asked_to_stop)
     try:

@@ -11,9 +11,9 @@ from typing import Any
 from scribed.cli import loading
 from scribed.config import Config
 from scribed.configfile import flatten
-from scribed.daemon import api_key, mqtt_password
 from scribed.errors import ConfigError, ExitStatus, ScribedError
-from scribed.service.names import identity, instance_of, state_directory
+from scribed.service.credentials import api_key, idle_password, mqtt_password
+from scribed.service.names import identity, instance_of, runtime_directory, state_directory
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -54,11 +54,14 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _warnings(config: Config, environ: Mapping[str, str]) -> list[str]:
+    warnings = []
     try:
         api_key(config.provider, environ)
     except ScribedError as exc:
-        return [str(exc)]
-    return []
+        warnings.append(str(exc))
+    if idle := idle_password(config, environ):
+        warnings.append(idle)
+    return warnings
 
 
 def _show(loaded: loading.Loaded, environ: Mapping[str, str]) -> None:
@@ -75,6 +78,7 @@ def _show(loaded: loading.Loaded, environ: Mapping[str, str]) -> None:
     print(f"\n# robot {who.robot}, source {who.source}, instance {instance}")
     print(f"# topics {who.base}/…, client id {who.client_id}")
     print(f"# state {state_directory(instance, environ)}")
+    print(f"# runtime {runtime_directory(instance, environ)}")
     print(f"# elevenlabs-api-key: {_masked(lambda: api_key(loaded.config.provider, environ))}")
     print(f"# mqtt-password: {_masked(lambda: mqtt_password(loaded.config, environ))}\n")
 
@@ -84,6 +88,8 @@ def _toml(value: object) -> str:
         return "true" if value else "false"
     if isinstance(value, str):
         return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    if isinstance(value, tuple):
+        return "[" + ", ".join(map(_toml, value)) + "]"
     return str(value)
 
 

@@ -9,9 +9,8 @@ from pathlib import Path
 
 from scribed.config import Config
 from scribed.configfile import Origins, examine
-from scribed.daemon import mqtt_password
 from scribed.errors import ConfigError, ScribedError
-from scribed.service.credentials import is_there
+from scribed.service.credentials import is_there, mqtt_password
 from scribed.uplink.connection import tls_context
 
 SYSTEM_FILE = Path("/etc/scribed/scribed.toml")

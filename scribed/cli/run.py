@@ -5,16 +5,21 @@ from __future__ import annotations
 import argparse
 import contextlib
 import faulthandler
+import logging
 import os
 import sys
 from pathlib import Path
 
 from scribed.cli import loading
-from scribed.daemon import Daemon, leave
+from scribed.daemon import Daemon
+from scribed.ending import leave
 from scribed.errors import ConfigError, ScribedError
 from scribed.model import Alert
 from scribed.service import journal
-from scribed.service.names import identity, instance_of, state_directory
+from scribed.service.credentials import idle_password
+from scribed.service.names import identity, instance_of, runtime_directory, state_directory
+
+logger = logging.getLogger(__name__)
 
 GOOD_FILE = "config.good.toml"
 
@@ -41,8 +46,12 @@ def run(args: argparse.Namespace) -> int:
     loaded, alerts = _load(path, state, environ)
     config = loaded.config
     journal.configure(config.log.level)
+    if idle := idle_password(config, environ):
+        logger.warning("%s", idle)
     echo = _echo if sys.stdout.isatty() else None
-    daemon = Daemon(config, identity(config, instance), state, environ, echo=echo, alerts=alerts)
+    runtime = runtime_directory(instance, environ)
+    who = identity(config, instance)
+    daemon = Daemon(config, who, state, runtime, environ, echo=echo, alerts=alerts)
     if not alerts:
         _keep(state / GOOD_FILE, loaded.text)
     leave(daemon.run())

@@ -10,7 +10,47 @@ import stat
 from collections.abc import Mapping
 from pathlib import Path
 
+from scribed.config import Config, ProviderSection
 from scribed.errors import ScribedError
+
+
+def api_key(provider: ProviderSection, environ: Mapping[str, str]) -> str:
+    """The provider's key. Raises `ScribedError` that says where it may be put."""
+    key = credential(
+        "elevenlabs-api-key",
+        file=provider.key_file,
+        key="provider.key_file",
+        variable="ELEVENLABS_API_KEY",
+        environ=environ,
+    )
+    if key is None:
+        raise ScribedError(
+            "no API key: put it in the credential elevenlabs-api-key, in a file that "
+            "provider.key_file names (chmod 600), or in ELEVENLABS_API_KEY"
+        )
+    return key
+
+
+def mqtt_password(config: Config, environ: Mapping[str, str]) -> str | None:
+    """The broker's password, where there is one. Raises `ScribedError`."""
+    return credential(
+        "mqtt-password",
+        file=config.mqtt.password_file,
+        key="mqtt.password_file",
+        variable=None,
+        environ=environ,
+    )
+
+
+def idle_password(config: Config, environ: Mapping[str, str]) -> str | None:
+    """What to say of a password that no broker is ever told, as nobody said whose it is.
+
+    `mqtt.password_file` without `mqtt.username` is a fault of the configuration; a credential may
+    be there for all instances. Raises `ScribedError` where the password cannot be read.
+    """
+    if config.mqtt.username or mqtt_password(config, environ) is None:
+        return None
+    return "mqtt.username: is empty, so the credential mqtt-password is not used; name the user"
 
 
 def credential(

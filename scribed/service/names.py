@@ -52,7 +52,7 @@ def identity(config: Config, instance: str) -> Identity:
         base=config.mqtt.topic.format(robot=robot, source=source),
         client_id=config.mqtt.client_id or f"scribed-{robot}-{source}-{machine[:6]}",
         run_id=new_id(),
-        boot_id=_boot_id(),
+        boot_id=boot_id(),
     )
 
 
@@ -73,6 +73,20 @@ def state_directory(instance: str, environ: Mapping[str, str]) -> Path:
         return Path(given.split(":")[0])
     root = environ.get("XDG_STATE_HOME") or _home(environ) / ".local" / "state"
     return Path(root) / "scribed" / instance
+
+
+def runtime_directory(instance: str, environ: Mapping[str, str]) -> Path:
+    """`$RUNTIME_DIRECTORY` (systemd), else the XDG one, else a folder of the state directory."""
+    if given := environ.get("RUNTIME_DIRECTORY"):
+        return Path(given.split(":")[0])
+    if root := environ.get("XDG_RUNTIME_DIR"):
+        return Path(root) / "scribed" / instance
+    return state_directory(instance, environ) / "run"
+
+
+def unit_of(instance: str) -> str:
+    """What systemd calls this instance."""
+    return "scribed" if instance == DEFAULT_INSTANCE else f"scribed@{instance}"
 
 
 def _home(environ: Mapping[str, str]) -> Path:
@@ -96,7 +110,7 @@ def _machine_id() -> str:
     return hashlib.sha256(f"scribed {socket.gethostname()}".encode()).hexdigest()
 
 
-def _boot_id() -> str:
+def boot_id() -> str:
     """The kernel's id of this boot; the unit passes it where `/proc/sys` is hidden."""
     if given := os.environ.get("SCRIBED_BOOT_ID"):
         return given

@@ -67,6 +67,17 @@ def test_a_key_file_that_is_open_to_others_is_a_warning_with_the_remedy(shell: S
     )
 
 
+def test_a_brokers_password_of_nobody_is_a_warning(shell: Shell) -> None:
+    shell.write("credentials/mqtt-password", "pw-0123456789")
+    shell.environ["CREDENTIALS_DIRECTORY"] = str(shell.home / "credentials")
+    said = check(shell, "")
+    assert said.status == 0
+    assert said.err == (
+        "warning: mqtt.username: is empty, so the credential mqtt-password is not used; "
+        "name the user\n"
+    )
+
+
 def test_nothing_is_made_in_the_users_home(shell: Shell) -> None:
     check(shell, "", "--show")
     assert [path.name for path in shell.home.iterdir()] == ["ear.toml"]
@@ -102,6 +113,21 @@ def test_all_problems_are_said_at_once_those_of_files_too(shell: Shell) -> None:
         "name a PEM file with the authority's certificate",
         "mqtt.ca_file: /nowhere/ca.pem is not a file; name a PEM file",
         f"mqtt.password_file: {password} is open to others (mode 0640); chmod 600 {password}",
+    ]
+
+
+@pytest.mark.parametrize(
+    "url", [f"wss://me:{SECRET}", f"wss://me:{SECRET}@h:x", f"wss://{SECRET}@h", f"{SECRET}"]
+)
+def test_an_endpoint_that_may_hold_a_secret_is_not_repeated(shell: Shell, url: str) -> None:
+    (line,) = problems(check(shell, f'provider.url = "{url}"'))
+    assert line.startswith("provider.url: ")
+
+
+def test_a_password_file_of_nobody_is_a_problem(shell: Shell) -> None:
+    password = shell.write("password", SECRET)
+    assert problems(check(shell, f'mqtt.password_file = "{password}"')) == [
+        "mqtt.username: is empty, but there is a mqtt.password_file; name the user"
     ]
 
 
@@ -197,6 +223,7 @@ def test_show_says_who_it_is_on_the_broker_and_where_its_state_is(shell: Shell) 
     assert "# robot r7, source ear, instance ear\n" in out
     assert "# topics scribed/r7/ear/…, client id scribed-r7-ear-" in out
     assert f"# state {shell.home}/.local/state/scribed/ear\n" in out
+    assert f"# runtime {shell.home}/.local/state/scribed/ear/run\n" in out
 
 
 def test_show_says_that_there_are_secrets_and_not_which(shell: Shell) -> None:

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from scribed.config import Config, Mqtt, ProviderSection
 from scribed.errors import ScribedError
-from scribed.service.credentials import credential
+from scribed.service.credentials import api_key, credential, idle_password, mqtt_password
 
 SECRET = "sk_0123456789"
 NAME, KEY, VARIABLE = "elevenlabs-api-key", "provider.key_file", "ELEVENLABS_API_KEY"
@@ -172,3 +173,47 @@ def test_a_credential_that_cannot_be_looked_at_is_not_taken_for_none(places: Pla
 def test_a_directory_of_credentials_that_is_gone_has_none(places: Places) -> None:
     places.environ["CREDENTIALS_DIRECTORY"] = str(places.file / "nowhere")
     assert places.variable(SECRET).look() == SECRET
+
+
+# The two that there are
+
+
+def test_the_providers_key_is_looked_for_in_all_its_places(places: Places) -> None:
+    assert api_key(ProviderSection(), places.variable("from-environ").environ) == "from-environ"
+    places.private_file("from-file")
+    assert api_key(ProviderSection(key_file=places.named), places.environ) == "from-file"
+    places.systemd("from-systemd")
+    assert api_key(ProviderSection(key_file=places.named), places.environ) == "from-systemd"
+
+
+def test_without_a_key_all_places_where_it_may_be_put_are_named(places: Places) -> None:
+    with pytest.raises(ScribedError) as caught:
+        api_key(ProviderSection(), places.environ)
+    for place in ("credential elevenlabs-api-key", "provider.key_file", "ELEVENLABS_API_KEY"):
+        assert place in str(caught.value)
+
+
+def test_the_brokers_password_is_in_a_credential_or_a_file_and_in_no_variable(
+    places: Places,
+) -> None:
+    places.environ["MQTT_PASSWORD"] = SECRET
+    assert mqtt_password(Config(), places.environ) is None
+    config = Config(mqtt=Mqtt(username="ear", password_file=places.private_file("file").named))
+    assert mqtt_password(config, places.environ) == "file"
+    (places.directory / "mqtt-password").write_text("systemd")
+    assert mqtt_password(config, places.environ) == "systemd"
+
+
+def test_a_password_of_nobody_is_read_and_warned_of(places: Places) -> None:
+    (places.directory / "mqtt-password").write_text(SECRET)
+    assert mqtt_password(Config(), places.environ) == SECRET
+    warning = idle_password(Config(), places.environ)
+    assert warning is not None
+    assert warning.startswith("mqtt.username: is empty, so the credential mqtt-password is not")
+    assert SECRET not in warning
+
+
+def test_a_password_of_somebody_and_none_at_all_are_nothing_to_warn_of(places: Places) -> None:
+    assert idle_password(Config(), places.environ) is None
+    (places.directory / "mqtt-password").write_text(SECRET)
+    assert idle_password(Config(mqtt=Mqtt(username="ear")), places.environ) is None

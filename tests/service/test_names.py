@@ -18,7 +18,9 @@ from scribed.service.names import (
     instance_of,
     new_id,
     robot_of,
+    runtime_directory,
     state_directory,
+    unit_of,
 )
 
 MACHINE = "0123456789abcdef"
@@ -90,6 +92,23 @@ def test_each_instance_has_its_own_state() -> None:
     assert state_directory("front", xdg) == Path("/var/me/scribed/front")
     systemd = {"STATE_DIRECTORY": "/var/lib/scribed/front:/var/lib/other", **xdg}
     assert state_directory("front", systemd) == Path("/var/lib/scribed/front")
+
+
+def test_each_instance_has_its_own_place_for_what_does_not_outlive_the_boot() -> None:
+    home = {"HOME": "/home/me"}
+    assert runtime_directory("front", home) == Path("/home/me/.local/state/scribed/front/run")
+    own = {"STATE_DIRECTORY": "/srv/ear", **home}
+    assert runtime_directory("front", own) == Path("/srv/ear/run")
+    xdg = {"XDG_RUNTIME_DIR": "/run/user/1000", **home}
+    assert runtime_directory("front", xdg) == Path("/run/user/1000/scribed/front")
+    systemd = {"RUNTIME_DIRECTORY": "/run/scribed/front:/run/other", **xdg}
+    assert runtime_directory("front", systemd) == Path("/run/scribed/front")
+    empty = {"RUNTIME_DIRECTORY": "", "XDG_RUNTIME_DIR": "", **home}
+    assert runtime_directory("front", empty) == runtime_directory("front", home)
+
+
+def test_each_instance_is_a_unit_of_its_own() -> None:
+    assert (unit_of("default"), unit_of("front")) == ("scribed", "scribed@front")
 
 
 def test_without_a_home_there_is_still_a_place() -> None:
