@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from scribed.capture.worker import Hearing
 from scribed.delivery.schemas import Backlog, State
-from scribed.model import Link, LinkState
+from scribed.model import RATE, Link, LinkState
+from scribed.store.worker import Report as StoreReport
 from scribed.uplink.worker import UplinkReport
 
 
@@ -25,6 +26,8 @@ class Constants:
 
 def hearing(heard: Hearing, now: float, stall_s: float) -> tuple[bool | None, str]:
     """`hearing` and `hearing_reason`: whether frames really come."""
+    if heard.device.state == "muted":
+        return False, "muted"
     if heard.device.state in ("absent", "lost"):
         return False, "no_device"
     if heard.last_frame_at is None:
@@ -45,6 +48,7 @@ def state(
     stopping: bool,
     clock_synced: bool | None,
     now: float,
+    mute_reasons: tuple[str, ...] = (),
 ) -> State:
     """The `state` payload, but for its header."""
     hears, reason = hearing(heard, now, constants.stall_s)
@@ -53,13 +57,14 @@ def state(
         hearing=hears,
         hearing_reason=reason,
         state=_word(hears, reason, uplink.link, stopping=stopping),
+        mute_reasons=mute_reasons,
         link=uplink.link,
         device=heard.device,
         level_dbfs=_rounded(heard.level_dbfs),
         noise_floor_dbfs=_rounded(heard.noise_floor_dbfs),
         last_frame_age_ms=None if age is None else round(age * 1000),
         last_final_age_s=None if last_final_at is None else round(now - last_final_at, 1),
-        backlog=Backlog(utterances=uplink.utterances, seconds=round(uplink.seconds, 1)),
+        backlog=Backlog(utterances=uplink.tally.utterances, seconds=round(uplink.tally.seconds, 1)),
         language=constants.language,
         clock_synced=clock_synced,
         version=constants.version,
@@ -87,7 +92,9 @@ def _rounded(level: float | None) -> float | None:
     return None if level is None else round(level, 1)
 
 
-def status_line(heard: Hearing, uplink: UplinkReport, said: State, *, broker: bool) -> str:
+def status_line(
+    heard: Hearing, uplink: UplinkReport, said: State, *, broker: bool, broker_error: str | None
+) -> str:
     """One line for `systemctl status`: hearing, link, broker, backlog, the last transcript."""
     ears = {
         True: f"hears {heard.device.name}",
@@ -97,10 +104,35 @@ def status_line(heard: Hearing, uplink: UplinkReport, said: State, *, broker: bo
     parts = [ears, f"link {uplink.link.state.value}", "broker " + ("up" if broker else "DOWN")]
     if uplink.link.last_error and uplink.link.state in (LinkState.BACKOFF, LinkState.REFUSED):
         parts[1] += f" ({uplink.link.last_error})"
-    if uplink.utterances:
-        parts.append(f"{uplink.utterances} utterance(s) wait")
+    if not broker and broker_error:
+        parts[2] += f" ({broker_error})"
+    if uplink.tally.utterances:
+        parts.append(f"{uplink.tally.utterances} utterance(s) wait")
     if said.last_final_age_s is None:
         parts.append("no transcript yet")
     else:
         parts.append(f"last transcript {said.last_final_age_s:.0f} s ago")
     return ", ".join(parts)
+
+
+def metrics(heard: Hearing, uplink: UplinkReport, store: StoreReport) -> dict[str, float]:
+    """The figures for `metrics`, by their Prometheus names; delivery adds its own."""
+    tally = uplink.tally
+    return {
+        "scribed_captured_seconds_total": round(heard.samples / RATE, 3),
+        "scribed_lost_seconds_total": round(heard.lost_samples / RATE, 3),
+        "scribed_dropped_seconds_total": round(heard.dropped_samples / RATE, 3),
+        "scribed_gate_openings_total": heard.detected,
+        "scribed_backlog_utterances": tally.utterances,
+        "scribed_backlog_seconds": round(tally.seconds, 3),
+        "scribed_backlog_memory_bytes": tally.ram_bytes,
+        "scribed_committed_total": tally.committed,
+        "scribed_without_text_total": tally.without_text,
+        "scribed_sent_again_total": tally.repeated,
+        "scribed_sent_seconds_total": round(uplink.audio_sent_s, 3),
+        "scribed_connects_total": uplink.connects,
+        "scribed_connections_abandoned_total": uplink.abandoned,
+        "scribed_link_connected": float(uplink.link.state is LinkState.CONNECTED),
+        "scribed_spool_runtime_bytes": store.runtime_bytes,
+        "scribed_spool_state_bytes": store.state_bytes,
+    }

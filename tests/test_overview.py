@@ -12,6 +12,7 @@ from scribed import overview
 from scribed.capture.worker import Hearing
 from scribed.delivery.schemas import Backlog, State
 from scribed.model import Device, Link, LinkState
+from scribed.uplink.waiting import Tally
 from scribed.uplink.worker import UplinkReport
 
 NOW = 1000.0
@@ -29,6 +30,8 @@ class Looked:
     last_final_at: float | None = None
     stopping: bool = False
     broker: bool = True
+    broker_error: str | None = None
+    mute_reasons: tuple[str, ...] = ()
 
     @property
     def state(self) -> State:
@@ -40,11 +43,18 @@ class Looked:
             stopping=self.stopping,
             clock_synced=True,
             now=NOW,
+            mute_reasons=self.mute_reasons,
         )
 
     @property
     def line(self) -> str:
-        return overview.status_line(self.heard, self.uplink, self.state, broker=self.broker)
+        return overview.status_line(
+            self.heard,
+            self.uplink,
+            self.state,
+            broker=self.broker,
+            broker_error=self.broker_error,
+        )
 
 
 def device(state: str, last_frame_s: float | None = 0.1) -> Hearing:
@@ -53,8 +63,11 @@ def device(state: str, last_frame_s: float | None = 0.1) -> Hearing:
     return Hearing(replace(HEARS.device, state=state), at)
 
 
-def link(state: LinkState, last_error: str | None = None, **report: float) -> UplinkReport:
-    return UplinkReport(link=Link(state, 900.0, last_error), **report)  # type: ignore[arg-type]
+def link(
+    state: LinkState, last_error: str | None = None, *, utterances: int = 0, seconds: float = 0.0
+) -> UplinkReport:
+    tally = Tally(utterances=utterances, seconds=seconds)
+    return UplinkReport(link=Link(state, 900.0, last_error), tally=tally)
 
 
 # Whether it hears
@@ -132,6 +145,12 @@ def test_the_state_is_what_the_workers_report() -> None:
     )
 
 
+def test_a_muted_ear_says_so_and_why() -> None:
+    said = Looked(device("muted"), mute_reasons=("local", "mqtt")).state
+    assert (said.hearing, said.hearing_reason, said.state) == (False, "muted", "muted")
+    assert said.mute_reasons == ("local", "mqtt")
+
+
 def test_what_is_not_known_is_none() -> None:
     state = Looked(device("open", None)).state
     assert state.last_frame_age_ms is None
@@ -168,6 +187,14 @@ def test_a_frame_is_never_younger_than_now() -> None:
             Looked(device("absent")),
             "DOES NOT HEAR (no_device), link idle, broker up, no transcript yet",
         ),
+        (
+            Looked(broker=False, broker_error="connection refused"),
+            "hears hw:CARD=Mic, link idle, broker DOWN (connection refused), no transcript yet",
+        ),
+        (
+            Looked(device("muted"), mute_reasons=("local",)),
+            "DOES NOT HEAR (muted), link idle, broker up, no transcript yet",
+        ),
         (Looked(device("open", None)), "starting, link idle, broker up, no transcript yet"),
     ],
 )
@@ -181,7 +208,7 @@ def test_an_error_that_is_over_is_not_in_the_status_line() -> None:
 
 
 @given(
-    st.sampled_from(["open", "closed", "absent", "lost"]),
+    st.sampled_from(["open", "closed", "absent", "lost", "muted"]),
     st.none() | st.floats(0, 100),
     st.sampled_from(LinkState),
     st.booleans(),

@@ -92,7 +92,7 @@ def test_every_message_is_as_the_contract_has_it(heard: Heard) -> None:
         contract.check(message)
     seen = {message.topic.partition("/")[0] for message in heard.received}
     assert seen == {
-        *("status", "state", "muted", "alert", "event"),
+        *("status", "state", "muted", "alert", "event", "metrics"),
         *("speech", "partial", "transcript", "text"),
     }
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import sqlite3
 from collections import Counter
 from pathlib import Path
 from types import TracebackType
@@ -33,7 +35,7 @@ def assert_no_traceback(log: str) -> None:
 
 
 def assert_discreet(robot: Robot) -> None:
-    """No secret is told, in whatever way, and what was said is on MQTT only."""
+    """No secret is told, in whatever way; what was said is on MQTT and in the ledger only."""
     places: dict[str, bytes] = {"the log": robot.log.encode()}
     places |= {f"command line {n}": line for n, line in enumerate(robot.command_lines)}
     assert any(b"scribed" in line for line in robot.command_lines), "none was looked at"
@@ -45,15 +47,18 @@ def assert_discreet(robot: Robot) -> None:
     for secret in robot.secrets:
         told = [place for place, content in places.items() if secret.encode() in content]
         assert told == [], f"a secret is in {told}"
-    private = [place for place in places if not place.startswith("topic ")]
+    ledger = str(robot.state_directory / "ledger.db")
+    private = [place for place in places if not place.startswith(("topic ", ledger))]
     for text in {message.payload["text"] for message in robot.finals}:
         told = [place for place in private if text.encode() in places[place]]
         assert told == [], f"what was said is in {told}"
 
 
 def assert_accounted(robot: Robot, *, again: bool = False) -> dict[int, str]:
-    """Every utterance that started has ended exactly once; the topic of each end, by `seq`.
+    """Every utterance that started has ended exactly once, or is kept for the next start.
 
+    Returns by `seq` the topic of its end, or in which way it is kept: "waiting" for an answer in a
+    file, or "unpublished" in the ledger.
     `again`: where a connection to the broker was lost, its end may have been published twice, under
     the same id and `seq`.
     """
@@ -69,12 +74,25 @@ def assert_accounted(robot: Robot, *, again: bool = False) -> dict[int, str]:
         ]
         assert doubled == [], f"published twice: {doubled}"
     started = {m.payload["seq"]: m.payload["utterance_id"] for m in robot.on("speech", "partial")}
-    missing = [seq for seq, name in started.items() if ids.get(seq) != name]
+    waits = kept(robot)
+    missing = [seq for seq, name in started.items() if ids.get(seq) != name and seq not in waits]
     assert missing == [], f"started and never ended: {missing}\n{robot.log}"
     acted_on = [m.payload["seq"] for m in robot.on("transcript")]
     rising = acted_on == sorted(acted_on) if again else acted_on == sorted(set(acted_on))
     assert rising, f"seq does not rise on transcript: {acted_on}"
-    return {message.payload["seq"]: message.topic for message in ends}
+    return {**waits, **{message.payload["seq"]: message.topic for message in ends}}
+
+
+def kept(robot: Robot) -> dict[int, str]:
+    """What the state directory keeps for the next start, by `seq`; the daemon has ended."""
+    files = (robot.state_directory / "audio").glob("*.sealed.wav")
+    waiting = {int(path.name.split("-")[0]): "waiting" for path in files}
+    ledger = robot.state_directory / "ledger.db"
+    if robot.process.poll() is None or not ledger.exists():
+        return waiting
+    with contextlib.closing(sqlite3.connect(ledger)) as connection:
+        rows = connection.execute("SELECT seq FROM final WHERE delivered IS NULL").fetchall()
+    return {**waiting, **{seq: "unpublished" for (seq,) in rows}}
 
 
 def descriptors(pid: int) -> int:

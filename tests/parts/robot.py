@@ -94,6 +94,7 @@ class Robot:
         self.environment = {
             **{k: v for k, v in os.environ.items() if not k.startswith(_OURS)},
             "STATE_DIRECTORY": str(self.state_directory),
+            "RUNTIME_DIRECTORY": str(directory / "run"),
             **({} if key is None else {"ELEVENLABS_API_KEY": key}),
             **(environment or {}),
         }

@@ -1,0 +1,130 @@
+"""What the daemon is asked for while it runs: each command goes to the worker that carries it out.
+
+They come over MQTT and over the control socket. Whoever carries one out answers it; what is refused
+is answered here.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from scribed.capture.orders import Flush, Mute
+from scribed.delivery.schemas import Muted
+from scribed.model import Command, CommandError, Outcome, Reply
+from scribed.store.worker import Remember
+from scribed.uplink.waiting import Purge
+from scribed.worker import Mailbox
+
+logger = logging.getLogger(__name__)
+
+MUTE_FACT = "mute"
+"""Under this key the ledger keeps the reasons why the microphone is muted."""
+
+
+def mute_reasons(fact: str | None) -> tuple[str, ...]:
+    """The reasons that the ledger kept: an ear that cannot know stays open."""
+    try:
+        return msgspec.json.decode(fact or "[]", type=tuple[str, ...])
+    except msgspec.DecodeError:
+        return ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Closed:
+    """Capture has done as it was told; what is left is to remember it."""
+
+    command: Command
+    reasons: tuple[str, ...]
+
+
+class Commands:
+    """Used by the supervisor's thread only.
+
+    `mailbox` is the supervisor's own; a `Reply` that arrives there goes to `carried_out()`.
+    """
+
+    def __init__(
+        self,
+        *,
+        mailbox: Mailbox[Any],
+        capture: Mailbox[Any],
+        uplink: Mailbox[Any],
+        store: Mailbox[Any],
+        delivery: Mailbox[Any],
+        state: Callable[[], dict[str, Any]],
+        muted: tuple[str, ...],
+    ) -> None:
+        self.muted = muted  #: why the microphone is closed: "local", "mqtt"
+        self._mailbox, self._capture, self._uplink = mailbox, capture, uplink
+        self._store, self._delivery, self._state = store, delivery, state
+
+    def take(self, command: Command) -> None:
+        """Carry out `command`, or hand it to the one who does."""
+        match command.name:
+            case "mute":
+                self._mute(command)
+            case "flush":
+                self._capture.put(Flush(command))
+            case "state":
+                command.answer.put(Reply(command.token, self._state()))
+            case "spool" if command.args.get("verb") == "purge":
+                self._purge(command)
+            case "spool" | "restate":
+                self._store.put(command)
+            case name:
+                known = "mute, flush, state, spool, restate"
+                _refuse(command, "unknown", f"there is no command {name!r}; there are {known}")
+
+    def _mute(self, command: Command) -> None:
+        """A mute set on this machine is lifted only here; one from the broker by either."""
+        on = command.args.get("on")
+        if not isinstance(on, bool):
+            _refuse(command, "malformed", 'mute takes {"on": true} or {"on": false}')
+            return
+        mine = "local" if command.local else "mqtt"
+        reasons = set(self.muted)
+        if on:
+            reasons.add(mine)
+        elif command.local:
+            reasons.clear()
+        elif "local" in reasons:
+            words = "muted on the machine itself: only `scribed mute off` there lifts it"
+            _refuse(command, "not_allowed", words)
+            return
+        else:
+            reasons.clear()
+        if command.args.get("purge") is True:
+            self._uplink.put(Purge(None, Outcome.MUTED))
+        self.muted = tuple(sorted(reasons))
+        logger.info("muted" if self.muted else "no longer muted")
+        relay = Command("mute", {}, command.local, self._mailbox, _Closed(command, self.muted))
+        self._capture.put(Mute(bool(self.muted), relay))
+
+    def carried_out(self, reply: Reply) -> None:
+        """Capture has closed or opened the microphone: remember it, then say that it is done."""
+        done = reply.token
+        if not isinstance(done, _Closed):
+            return
+        if reply.error is not None:
+            done.command.answer.put(Reply(done.command.token, error=reply.error))
+        else:
+            fact = msgspec.json.encode(done.reasons).decode()
+            self._store.put(Remember(MUTE_FACT, fact, done.command))
+            self._delivery.put(Muted(on=bool(done.reasons), reasons=done.reasons))
+
+    def _purge(self, command: Command) -> None:
+        ids = command.args.get("ids")
+        if ids is not None and not isinstance(ids, list):
+            _refuse(command, "malformed", "ids is a list of utterances, or null for all of them")
+            return
+        wanted = None if ids is None else frozenset(str(each) for each in ids)
+        self._uplink.put(Purge(wanted, Outcome.EVICTED, command))
+
+
+def _refuse(command: Command, code: str, message: str) -> None:
+    command.answer.put(Reply(command.token, error=CommandError(code, message)))

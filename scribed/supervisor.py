@@ -1,0 +1,221 @@
+"""The main thread at work: watches the workers, composes `state` and the status line, feeds the
+watchdog while every heartbeat is fresh, and hands commands to those who carry them out.
+
+A worker that dies by an unexpected exception takes the process down (exit 70): systemd restarts it,
+and there is no half-dead daemon.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import traceback
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any, NamedTuple
+
+import msgspec
+
+from scribed import clock, overview
+from scribed.capture.worker import Capture, SourceEnded
+from scribed.commands import Commands
+from scribed.delivery import payloads
+from scribed.delivery.payloads import Moment
+from scribed.delivery.schemas import Metrics, State
+from scribed.delivery.worker import Delivery
+from scribed.model import Alert, AlertCleared, Command, Device, Event, Identity, Link, Reply
+from scribed.service import notify
+from scribed.service.control import Control
+from scribed.service.timesync import clock_synced
+from scribed.store.worker import Store
+from scribed.uplink.worker import Uplink
+from scribed.worker import Crashed, Finished, Mailbox, Worker
+
+logger = logging.getLogger(__name__)
+
+STATE_S = 30.0
+"""How often `state` is published where nothing changes."""
+METRICS_S = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """What arrived from outside; the handler does nothing but post it."""
+
+    number: int
+
+
+class Workers(NamedTuple):
+    """The threads, in the order in which they are started."""
+
+    store: Store
+    delivery: Delivery
+    uplink: Uplink
+    capture: Capture
+    control: Control
+
+
+End = Signal | SourceEnded | Crashed
+
+
+class Supervisor:
+    """Owned by the main thread. `muted` is why the microphone is closed from the start."""
+
+    def __init__(
+        self,
+        workers: Workers,
+        mailbox: Mailbox[Any],
+        constants: overview.Constants,
+        identity: Identity,
+        muted: tuple[str, ...],
+    ) -> None:
+        self.workers = workers
+        self.stopping = False
+        self.stop_asked = False  #: by a signal that came after the end had begun
+        self.failed: Crashed | None = None
+        self._mailbox, self._constants, self._identity = mailbox, constants, identity
+        self._last_status = ""
+        self._metrics_at = self._state_at = 0.0
+        self._clock_was_synced = clock_synced()
+        self._commands = Commands(
+            mailbox=mailbox,
+            capture=workers.capture.inbox,
+            uplink=workers.uplink.inbox,
+            store=workers.store.inbox,
+            delivery=workers.delivery.inbox,
+            state=self._state_for_a_client,
+            muted=muted,
+        )
+
+    @property
+    def muted(self) -> tuple[str, ...]:
+        """Why the microphone is closed on purpose."""
+        return self._commands.muted
+
+    def take_signals(self) -> None:
+        """From now on a signal is an item in the mailbox."""
+
+        def post(number: int, _frame: FrameType | None) -> None:
+            self._mailbox.put(Signal(number))
+
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, post)
+
+    def ready(self) -> None:
+        """Tell systemd that everything runs."""
+        self.publish_state()
+        notify.ready(self._last_status)
+
+    def supervise(self) -> End:
+        """Serve until something ends the daemon; return that."""
+        every_s = min(METRICS_S, (notify.watchdog_s() or 2 * METRICS_S) / 3)
+        while True:
+            item = self._mailbox.get(every_s)
+            if isinstance(item, Signal) and item.number == signal.SIGHUP:
+                logger.warning("SIGHUP: restart the service to take a changed configuration")
+            elif isinstance(item, (Signal, SourceEnded)):
+                return item
+            elif isinstance(item, Crashed):
+                self.crashed(item)
+                return item
+            else:
+                self.note(item)
+            self._keep_time()
+            self.feed_watchdog()
+
+    def wait_for(self, worker: Worker, deadline: float, *, until_asked: bool = False) -> None:
+        """Serve the mailbox until `worker` has ended, at most to `deadline`; with `until_asked`
+        also no longer than until a signal asks to stop."""
+        while worker.is_alive() and (left := deadline - clock.now()) > 0 and not self.failed:
+            item = self._mailbox.get(min(left, 1.0))
+            if isinstance(item, Crashed):
+                self.crashed(item)
+            elif isinstance(item, Signal):
+                self.stop_asked = self.stop_asked or item.number != signal.SIGHUP
+            elif isinstance(item, Finished) and item.worker == worker.name:
+                worker.join(max(0.0, deadline - clock.now()))
+            else:
+                self.note(item)
+            if self.stop_asked and until_asked:
+                return
+            self.feed_watchdog()
+
+    def note(self, item: object) -> None:
+        """Something changed, or is asked for: pass it on, and say how the daemon is now."""
+        if isinstance(item, (Alert, AlertCleared, Event)):
+            self.workers.delivery.inbox.put(item)
+        elif isinstance(item, Command):
+            self._commands.take(item)
+        elif isinstance(item, Reply):
+            self._commands.carried_out(item)
+        if isinstance(item, (Device, Link, Alert, AlertCleared, Command)):
+            self.publish_state()
+
+    def publish_state(self) -> None:
+        """Post `state`, and the status line where it has changed."""
+        said = self._state()
+        self.workers.delivery.inbox.put(said)
+        line = self._status_line(said)
+        if line != self._last_status:
+            self._last_status = line
+            notify.status(line)
+
+    def crashed(self, crashed: Crashed) -> None:
+        """A bug: say all there is to say about it."""
+        self.failed = crashed
+        lines = traceback.format_exception(crashed.exception)
+        logger.critical("bug in %s:\n%s", crashed.worker, "".join(lines))
+
+    def feed_watchdog(self) -> None:
+        stuck = [worker.name for worker in self.workers if worker.stuck]
+        if stuck:
+            logger.error("no heartbeat of: %s; the watchdog is not fed", ", ".join(stuck))
+        else:
+            notify.alive()
+
+    def _keep_time(self) -> None:
+        now = clock.now()
+        if now >= self._state_at:
+            self._state_at = now + STATE_S
+            self.publish_state()
+        if now >= self._metrics_at:
+            self._metrics_at = now + METRICS_S
+            self._publish_metrics()
+            synced = clock_synced()
+            if synced and not self._clock_was_synced:
+                self.workers.delivery.inbox.put(Event("clock_synced"))
+            self._clock_was_synced = synced
+
+    def _publish_metrics(self) -> None:
+        workers = self.workers
+        reports = workers.capture.report, workers.uplink.report, workers.store.report
+        self.workers.delivery.inbox.put(Metrics(values=overview.metrics(*reports)))
+
+    def _state(self) -> State:
+        workers = self.workers
+        return overview.state(
+            workers.capture.report,
+            workers.uplink.report,
+            workers.delivery.report.last_final_at,
+            self._constants,
+            stopping=self.stopping,
+            clock_synced=clock_synced(),
+            now=clock.now(),
+            mute_reasons=self._commands.muted,
+        )
+
+    def _status_line(self, said: State) -> str:
+        workers, delivered = self.workers, self.workers.delivery.report
+        return overview.status_line(
+            workers.capture.report,
+            workers.uplink.report,
+            said,
+            broker=delivered.connected,
+            broker_error=delivered.last_error,
+        )
+
+    def _state_for_a_client(self) -> dict[str, Any]:
+        said = self._state()
+        moment = Moment(clock.now(), clock.wall(), clock.mono_offset(), said.clock_synced)
+        payload: dict[str, Any] = msgspec.to_builtins(payloads.state(said, self._identity, moment))
+        return {**payload, "status_line": self._status_line(said)}

@@ -1,0 +1,156 @@
+"""What the daemon is asked for goes to whoever carries it out; what is refused is said in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from scribed.capture.orders import Flush, Mute
+from scribed.commands import MUTE_FACT, Commands, mute_reasons
+from scribed.delivery.schemas import Muted
+from scribed.model import Command, Outcome, Reply
+from scribed.store.worker import Remember
+from scribed.uplink.waiting import Purge
+from scribed.worker import Mailbox
+
+
+class Office:
+    """Commands, and the mailboxes of those who carry them out."""
+
+    def __init__(self, muted: tuple[str, ...] = ()) -> None:
+        self.mailboxes: dict[str, Mailbox[Any]] = {
+            name: Mailbox()
+            for name in ("main", "capture", "uplink", "store", "delivery", "answers")
+        }
+        self.commands = Commands(
+            mailbox=self.mailboxes["main"],
+            capture=self.mailboxes["capture"],
+            uplink=self.mailboxes["uplink"],
+            store=self.mailboxes["store"],
+            delivery=self.mailboxes["delivery"],
+            state=lambda: {"hearing": True},
+            muted=muted,
+        )
+
+    def ask(self, name: str, args: dict[str, Any] | None = None, *, local: bool = True) -> Command:
+        command = Command(name, args or {}, local, self.mailboxes["answers"], 7)
+        self.commands.take(command)
+        return command
+
+    def mail(self, name: str) -> list[Any]:
+        return self.mailboxes[name].drain()
+
+    def close_the_microphone(self) -> Mute:
+        """Capture does as it is told; what it was told."""
+        (order,) = self.mail("capture")
+        assert isinstance(order, Mute)
+        order.done()
+        for reply in self.mail("main"):
+            self.commands.carried_out(reply)
+        return order
+
+    @property
+    def refusal(self) -> str:
+        (reply,) = self.mail("answers")
+        assert isinstance(reply, Reply)
+        assert reply.error is not None
+        return reply.error.code
+
+    def close(self) -> None:
+        for mailbox in self.mailboxes.values():
+            mailbox.close()
+
+
+@pytest.fixture
+def office() -> Iterator[Office]:
+    office = Office()
+    yield office
+    office.close()
+
+
+def test_a_mute_is_answered_when_the_microphone_is_closed_and_it_is_remembered(
+    office: Office,
+) -> None:
+    command = office.ask("mute", {"on": True})
+    assert office.mail("answers") == []
+    assert office.close_the_microphone().on
+    assert office.mail("answers") == [], "it must survive a power cut first"
+    assert office.mail("store") == [Remember(MUTE_FACT, '["local"]', command)]
+    assert office.mail("delivery") == [Muted(on=True, reasons=("local",))]
+    assert office.commands.muted == ("local",)
+
+
+def test_what_was_remembered_is_read_again_and_nonsense_leaves_the_ear_open() -> None:
+    assert mute_reasons('["local","mqtt"]') == ("local", "mqtt")
+    assert mute_reasons(None) == ()
+    assert mute_reasons("no list") == ()
+
+
+def test_a_mute_set_on_the_machine_is_lifted_only_there(office: Office) -> None:
+    office.ask("mute", {"on": True})
+    office.close_the_microphone()
+    office.mail("answers")
+    office.ask("mute", {"on": False}, local=False)
+    assert office.refusal == "not_allowed"
+    assert office.mail("capture") == []
+    office.ask("mute", {"on": False})
+    assert not office.close_the_microphone().on
+    assert office.commands.muted == ()
+
+
+def test_a_mute_from_the_broker_is_lifted_from_either_side() -> None:
+    for local in (True, False):
+        office = Office(muted=("mqtt",))
+        office.ask("mute", {"on": False}, local=local)
+        assert not office.close_the_microphone().on
+        office.close()
+
+
+def test_a_mute_can_drop_what_waits_too(office: Office) -> None:
+    office.ask("mute", {"on": True, "purge": True}, local=False)
+    assert office.mail("uplink") == [Purge(None, Outcome.MUTED)]
+
+
+@pytest.mark.parametrize("args", [{}, {"on": "perhaps"}, {"on": 1}])
+def test_a_mute_that_says_not_what_changes_nothing(office: Office, args: dict[str, Any]) -> None:
+    office.ask("mute", args)
+    assert office.refusal == "malformed"
+    assert office.mail("capture") == []
+
+
+def test_a_microphone_that_can_no_longer_be_closed_is_told(office: Office) -> None:
+    office.ask("mute", {"on": True})
+    (order,) = office.mail("capture")
+    order.too_late()
+    for reply in office.mail("main"):
+        office.commands.carried_out(reply)
+    assert office.refusal == "failed"
+
+
+def test_each_command_goes_to_whoever_carries_it_out(office: Office) -> None:
+    flush = office.ask("flush")
+    assert office.mail("capture") == [Flush(flush)]
+    ls, restate = office.ask("spool", {"verb": "ls"}), office.ask("restate", {"since_seq": 3})
+    assert office.mail("store") == [ls, restate]
+    office.ask("state")
+    assert office.mail("answers") == [Reply(7, {"hearing": True})]
+
+
+def test_a_purge_is_the_uplink_s_since_it_owns_what_waits(office: Office) -> None:
+    some = office.ask("spool", {"verb": "purge", "ids": ["01A", 5]})
+    all_ = office.ask("spool", {"verb": "purge", "ids": None})
+    assert office.mail("uplink") == [
+        Purge(frozenset({"01A", "5"}), Outcome.EVICTED, some),
+        Purge(None, Outcome.EVICTED, all_),
+    ]
+    office.ask("spool", {"verb": "purge", "ids": "all"})
+    assert office.refusal == "malformed"
+
+
+def test_what_does_not_exist_is_refused_with_what_does(office: Office) -> None:
+    office.ask("dance")
+    (reply,) = office.mail("answers")
+    assert reply.error.code == "unknown"
+    assert "mute, flush, state, spool, restate" in reply.error.message
