@@ -201,8 +201,8 @@ class Waiting:
         return min((at for at in times if at is not None), default=None)
 
     def _make_room(self) -> None:
-        self._budget.refund(self.backlog.park(RAM_BYTES))
         limit = self._budget.limit
+        self._budget.refund(self.backlog.park(min(RAM_BYTES, limit // 2)))
         while self._budget.used > limit:
             entry = self.backlog.oldest_sealed(here=True)
             if entry is None:

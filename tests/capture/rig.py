@@ -108,6 +108,8 @@ class Files:
             case UtteranceCut(id=id, nbytes=nbytes):
                 assert 0 < nbytes <= len(self.audio[id])
                 del self.audio[id][-nbytes:]
+            case _:
+                assert isinstance(item, UtteranceEnded)
 
 
 class Rig:

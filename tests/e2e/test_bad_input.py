@@ -192,7 +192,7 @@ def test_without_a_key_it_runs_and_says_where_to_put_one(
         assert len(lines_with(robot, "no API key")) == 1
         assert robot.stop()[0] == 0, robot.log
         robot.wait_for(lambda: robot.status == "offline")
-        assert list(assert_accounted(robot).values()) == ["ended"]
+        assert list(assert_accounted(robot).values()) == ["waiting"]
     assert cloud.connections == 0
 
 
@@ -228,7 +228,7 @@ def test_a_refused_key_is_a_state_with_a_slow_retry(
             assert second.opened_at - first.opened_at > 1.9
             assert robot.stop()[0] == 0, robot.log
             robot.wait_for(lambda: robot.status == "offline")
-            assert set(assert_accounted(robot).values()) == {"ended"}
+            assert set(assert_accounted(robot).values()) == {"waiting"}
 
 
 def test_a_key_file_that_is_put_there_later_is_found(

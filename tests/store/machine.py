@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -102,3 +103,29 @@ def say(life: Utterances, seq: int, nbytes: int, *, seal: bool = True) -> None:
         life.append(utterance(seq), speech(seq, min(PIECE, nbytes - start), start))
     if seal:
         assert life.seal(ended(seq, nbytes))
+
+
+SPOKEN, CUT_AT = 10 * PIECE, 6 * PIECE
+
+
+def talk_on(life: Utterances) -> Iterator[int]:
+    """A speech that is cut by length, step by step: how much of it was appended, in bytes.
+
+    It is that of number 1; what follows `CUT_AT` is held back first, and goes to number 2.
+    """
+    one, two = utterance(1), utterance(2)
+    life.begin(started(1))
+    for start in range(0, SPOKEN, PIECE):
+        life.append(one, speech(1, PIECE, start))
+        yield start + PIECE
+    life.begin(started(2))
+    yield SPOKEN
+    for start in range(CUT_AT, SPOKEN, PIECE):
+        life.append(two, speech(1, PIECE, start))
+        yield SPOKEN
+    life.cut(one, SPOKEN - CUT_AT)
+    yield SPOKEN
+    assert life.seal(ended(1, CUT_AT))
+    yield SPOKEN
+    life.append(two, speech(1, PIECE, SPOKEN))
+    yield SPOKEN + PIECE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import re
 import shutil
@@ -15,7 +16,20 @@ import pytest
 
 from scribed.model import EarlierBoot, EndReason
 from scribed.store.utterances import Utterances
-from tests.store.machine import BOOT, PIECE, Machine, ended, say, speech, started, utterance
+from tests.store.machine import (
+    BOOT,
+    CUT_AT,
+    PIECE,
+    SPOKEN,
+    Machine,
+    ended,
+    say,
+    speech,
+    started,
+    talk_on,
+    utterance,
+)
+from tests.store.volumes import volume
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -113,6 +127,7 @@ def test_an_answered_utterance_leaves_nothing(machine: Machine) -> None:
 def test_what_is_unknown_is_ignored(machine: Machine) -> None:
     life = machine.life()
     life.append(utterance(9), b"\0\0")
+    life.cut(utterance(9), 2)
     life.discard(utterance(9))
     life.mark_sending(utterance(9), True)
     assert not life.seal(ended(9, 0))
@@ -205,6 +220,65 @@ def test_an_open_utterance_goes_on_without_a_lost_byte_when_it_is_secured(machin
     assert scan.mismatched == ()
 
 
+def test_what_is_cut_off_is_in_the_next_utterance_only(machine: Machine) -> None:
+    life = machine.life()
+    *_, spoken = talk_on(life)
+    assert life.load(utterance(1)) == speech(1, CUT_AT)
+    assert life.load(utterance(2)) == speech(1, spoken - CUT_AT, CUT_AT)
+    assert life.nbytes == sum(path.stat().st_blocks * 512 for path in machine.files().values())
+    life, scan = machine.restart()
+    assert scan.found[0].ended == ended(1, CUT_AT)
+    assert (scan.torn, scan.mismatched) == ((utterance(2),), ())
+    assert life.load(utterance(1)) == speech(1, CUT_AT)
+
+
+def test_an_utterance_goes_on_behind_a_cut(machine: Machine) -> None:
+    life = machine.life()
+    say(life, 1, 5 * PIECE, seal=False)
+    life.cut(utterance(1), 2 * PIECE)
+    life.append(utterance(1), speech(1, PIECE, 3 * PIECE))
+    life.cut(utterance(1), 0)
+    assert life.seal(ended(1, 4 * PIECE))
+    life.cut(utterance(1), PIECE)  # it is sealed
+    assert life.load(utterance(1)) == speech(1, 4 * PIECE)
+    _, scan = machine.restart()
+    assert scan.mismatched == ()
+
+
+def test_more_than_there_is_leaves_nothing(machine: Machine) -> None:
+    life = machine.life()
+    say(life, 1, PIECE, seal=False)
+    life.cut(utterance(1), 2 * PIECE)
+    assert life.load(utterance(1)) == b""
+
+
+def test_of_what_no_file_took_yet_the_end_is_cut_first(tmp_path: Path) -> None:
+    with volume(tmp_path / "disk", 1) as disk:
+        machine = Machine(disk.path)
+        machine.runtime = None
+        life = machine.life()
+        say(life, 1, 5 * PIECE, seal=False)
+        disk.fill()
+        life.append(utterance(1), speech(1, 5 * PIECE, 5 * PIECE))
+        (path,) = machine.files().values()
+        in_file = path.stat().st_size - 1024
+        assert in_file < 9 * PIECE
+        life.cut(utterance(1), PIECE)
+        assert path.stat().st_size == 1024 + in_file
+        assert life.load(utterance(1)) == speech(1, 9 * PIECE)
+        life.cut(utterance(1), 6 * PIECE)
+        assert path.stat().st_size == 1024 + 3 * PIECE
+        assert life.load(utterance(1)) == speech(1, 3 * PIECE)
+        disk.clear()
+        machine.now += 10
+        life.append(utterance(1), speech(1, PIECE, 3 * PIECE))
+        assert life.seal(ended(1, 4 * PIECE))
+        assert (life.load(utterance(1)), life.unwritten_bytes) == (speech(1, 4 * PIECE), 0)
+        _, scan = machine.restart()
+        assert scan.mismatched == ()
+        machine.kill()
+
+
 def test_a_poisoned_utterance_can_be_set_aside(machine: Machine) -> None:
     life = machine.life()
     say(life, 1, PIECE)
@@ -242,24 +316,29 @@ os.kill(os.getpid(), 9)
 CALLS = "write,pwrite64,rename,unlink,ftruncate,fsync,fdatasync,mkdir"
 
 
-def _killed_at(machine: Machine, durability: str, nth: int) -> bool:
-    """Kill the story as it enters its `nth` system call; judge what is left. False: it has none."""
-    base = machine.state.parent
+def _traced(machine: Machine, story: str, durability: str, *inject: str) -> tuple[int, list[str]]:
+    """Run `story` with these system calls tampered with: how it ended, and what it said."""
+    injections = [option for each in inject for option in ("-e", f"inject={each}")]
     done = subprocess.run(
         [
-            *("strace", "-f", "-o", "/dev/null", "-e", f"trace={CALLS}"),
-            *("-e", f"inject={CALLS}:signal=KILL:when={nth}"),
-            *(sys.executable, "-B", "-c", STORY, str(base), durability),
+            *("strace", "-f", "-o", "/dev/null", "-e", f"trace={CALLS}", *injections),
+            *(sys.executable, "-B", "-c", story, str(machine.state.parent), durability),
         ],
         cwd=ROOT,
         capture_output=True,
         text=True,
         check=False,
     )
-    if done.returncode != -signal.SIGKILL:
+    if done.returncode not in (0, -signal.SIGKILL):
         pytest.skip(f"this machine does not let strace trace: {done.stderr.strip()}")
+    return done.returncode, done.stdout.splitlines()
+
+
+def _killed_at(machine: Machine, durability: str, nth: int) -> bool:
+    """Kill the story as it enters its `nth` system call; judge what is left. False: it has none."""
+    _, lines = _traced(machine, STORY, durability, f"{CALLS}:signal=KILL:when={nth}")
     told: dict[int, int] = {}  # bytes of each that were appended for sure
-    for line in done.stdout.splitlines():
+    for line in lines:
         seq, nbytes = line.split()
         told[int(seq)] = int(nbytes)
     life, scan = machine.restart(durability=durability)
@@ -296,6 +375,103 @@ def test_a_kill_at_every_system_call_loses_nothing_that_was_written(
     while _killed_at(Machine(tmp_path / str(nth)), durability, nth):
         nth += 1
     assert nth > 30
+
+
+TALK = """
+import os, sys
+from tests.store.machine import *
+life = Machine(Path(sys.argv[1])).life(durability=sys.argv[2])
+for nbytes in talk_on(life): os.write(1, b"%d\\n" % nbytes)
+"""
+
+
+def _is_all_of(machine: Machine, spoken: int) -> None:
+    """Nothing of the speech of `talk_on` is lost, whatever stage it was killed at."""
+    life, scan = machine.restart()
+    pcm = {info.started.seq: life.load(info.id) for info in scan.found}
+    first, second = pcm[1], pcm.get(2, b"")
+    assert first == speech(1, len(first))
+    assert second == speech(1, len(second), CUT_AT)
+    assert max(len(first), CUT_AT + len(second) if second else 0) >= spoken
+    assert len(first) >= min(spoken, CUT_AT)
+    assert (scan.mismatched, scan.problems) == ((), ())
+    assert all((aside.seq, second) == (2, b"") for aside in scan.damaged)  # it had no header yet
+    machine.kill()
+
+
+def test_a_kill_between_any_two_steps_of_a_cut_loses_nothing(tmp_path: Path) -> None:
+    steps = len(list(talk_on(Machine(tmp_path / "whole").life())))
+    for step in range(1, steps + 1):
+        machine = Machine(tmp_path / str(step))
+        spoken = list(itertools.islice(talk_on(machine.life()), step))
+        _is_all_of(machine, spoken[-1])
+
+
+@pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
+@pytest.mark.parametrize(
+    ("durability", "call"),
+    [
+        *(("process", call) for call in ("ftruncate", "pwrite64", "rename")),
+        *(("power", call) for call in ("fdatasync", "fsync", "ftruncate", "pwrite64")),
+    ],
+)
+def test_a_kill_within_a_cut_loses_nothing(machine: Machine, durability: str, call: str) -> None:
+    code, lines = _traced(machine, TALK, durability, f"{call}:signal=KILL:when=1")
+    assert code == -signal.SIGKILL
+    assert int(lines[-1]) == SPOKEN
+    _is_all_of(machine, SPOKEN)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
+@pytest.mark.parametrize("durability", ["process", "power"])
+def test_a_kill_at_every_system_call_of_a_cut_loses_nothing(
+    tmp_path: Path, durability: str
+) -> None:
+    for nth in itertools.count(1):
+        machine = Machine(tmp_path / str(nth))
+        code, lines = _traced(machine, TALK, durability, f"{CALLS}:signal=KILL:when={nth}")
+        if lines:
+            _is_all_of(machine, int(lines[-1]))
+        if code == 0:
+            break
+    assert nth > 30
+
+
+@pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
+@pytest.mark.parametrize(("when", "left"), [("1", CUT_AT), ("1+", SPOKEN)])
+def test_a_disk_that_does_not_let_it_be_cut_keeps_it_twice(
+    machine: Machine, when: str, left: int
+) -> None:
+    code, lines = _traced(machine, TALK, "process", f"ftruncate:error=EIO:when={when}")
+    assert (code, lines[-1]) == (0, str(SPOKEN + PIECE))
+    life, scan = machine.restart()
+    assert life.load(utterance(1)) == speech(1, left)
+    assert life.load(utterance(2)) == speech(1, SPOKEN + PIECE - CUT_AT, CUT_AT)
+    assert scan.found[0].ended == ended(1, CUT_AT)
+    assert (scan.torn, scan.mismatched) == ((utterance(2),), ())
+
+
+@pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
+def test_with_durability_power_the_next_one_is_on_the_disk_before_it_is_cut(
+    tmp_path: Path,
+) -> None:
+    done = subprocess.run(
+        [
+            *("strace", "-y", "-o", "/dev/stdout", "-e", "trace=/^(ftruncate|f.*sync)"),
+            *(sys.executable, "-B", "-c", TALK, str(tmp_path), "power"),
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if "ftruncate" not in done.stdout:
+        pytest.skip(f"this machine does not let strace trace: {done.stderr.strip()}")
+    told = done.stdout.partition("ftruncate")[0].splitlines()
+    synced = [line.split("/")[-1].split(">")[0] for line in told if "sync(" in line]
+    assert f"{2:010}-{utterance(2)}.open.wav" in synced
+    assert synced[-1] == "audio", "its name too"
 
 
 @pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")

@@ -50,6 +50,14 @@ class Story(RuleBasedStateMachine):
         self.held[self.open] += nbytes
 
     @precondition(lambda self: self.open is not None)
+    @rule(share=st.floats(0, 1))
+    def cut(self, share: float) -> None:
+        assert self.open is not None
+        kept = round(self.held[self.open] * share / 2) * 2
+        self.life.cut(utterance(self.open), self.held[self.open] - kept)
+        self.held[self.open] = kept
+
+    @precondition(lambda self: self.open is not None)
     @rule()
     def seal(self) -> None:
         assert self.open is not None
