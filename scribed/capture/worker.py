@@ -228,8 +228,7 @@ class Capture(Worker):
     def _may_read(self, goes_on: bool, *, live: bool) -> bool:
         if self._muted:
             return goes_on
-        # An utterance that is open is read to its end: what waits for that end frees no room.
-        return live or self._ear.is_open or self._posting.wait_for_room(READ_S)
+        return live or self._posting.wait_for_room(READ_S)
 
     def _hear(self, block: Block, source: Source) -> None:
         if self._muted:

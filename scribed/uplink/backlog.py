@@ -52,6 +52,9 @@ class Backlog:
     def __init__(
         self, *, stale_after_s: float = 5.0, catch_up_rate: float = 4.0, max_attempts: int = 5
     ) -> None:
+        self.starved = False
+        """A source that waits for room gets none: the oldest goes first then, whatever its age, for
+        an open utterance would wait for its end for ever."""
         self.nbytes = 0  #: of audio that waits, in files or here
         self.ram = 0  #: of audio that is here
         self._stale_after_s, self._full_rate = stale_after_s, catch_up_rate
@@ -179,6 +182,9 @@ class Backlog:
         """
         first = next((e for e in self._fresh.values() if not e.begun), None)
         current = self._current
+        if self.starved:
+            idle = current is not None and current.ended is None and not self.has_next(now)
+            return idle and _oldest(self._old, self._deferred, self._fresh) is not None
         if first is not None and current is not None and current.as_old:
             left = current.nbytes - current.sent_bytes + unsent * 3 // 4  # base64
             return left > ABANDON_BYTES or now >= first.opened_at + YIELD_S
@@ -198,6 +204,8 @@ class Backlog:
 
     def _choose(self, now: float) -> Entry | None:
         """Which utterance is to be begun, if one may."""
+        if self.starved and (first := _oldest(self._old, self._deferred, self._fresh)) is not None:
+            return None if self._unanswered or now < self._paced_until else first
         for entry in self._fresh.values():
             if not entry.end_sent:
                 return entry
@@ -369,12 +377,14 @@ class Backlog:
         """The oldest utterance that was spoken to its end; `here`: whose audio is in memory."""
         if here:
             return next((self._all[key] for key in self._here), None)
-        heads = (
-            next((entry for entry in queue.values() if entry.ended is not None), None)
-            for queue in (self._held, self._deferred, self._old, self._fresh)
-        )
-        return min(
-            (entry for entry in heads if entry is not None),
-            key=lambda entry: entry.started.seq,
-            default=None,
-        )
+        return _oldest(self._held, self._deferred, self._old, self._fresh)
+
+
+def _oldest(*queues: dict[UtteranceId, Entry]) -> Entry | None:
+    """The first that was spoken to its end; each queue is in order, but for what was deferred."""
+    heads = (
+        next((entry for entry in queue.values() if entry.ended is not None), None)
+        for queue in queues
+    )
+    found = (entry for entry in heads if entry is not None)
+    return min(found, key=lambda entry: entry.started.seq, default=None)

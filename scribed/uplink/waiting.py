@@ -43,6 +43,8 @@ from scribed.worker import Budget, Mailbox
 
 logger = logging.getLogger(__name__)
 
+SPARE_BYTES = 1 << 20
+"""With less room than that a file or pipe is not read on."""
 RAM_BYTES = 4 << 20
 """Audio that is kept here, two minutes of it; what the store has in files may leave."""
 
@@ -93,6 +95,7 @@ class Waiting:
         self.tally = Tally(progress_at=clock.now())
         self.torn = False  #: an utterance that was being sent was taken out
         self._partials = config.transcript.partials
+        self._waits_for_room = config.audio.source != "alsa"  # a file or pipe is read as room is
         self._drops_late = config.transcript.late == "drop"
         self._stale_after_s = config.transcript.stale_after_s
         self._delayed_after_s = config.provider.answer_timeout_s
@@ -209,6 +212,7 @@ class Waiting:
                 break
             self._troubles.raise_("spool_full", f"{limit >> 20} MB of speech wait in memory")
             self.close(entry, Outcome.EVICTED)
+        self.backlog.starved = self._waits_for_room and self._budget.used > limit - SPARE_BYTES
         if self._budget.used < limit / 2:
             self._troubles.clear("spool_full")
 

@@ -191,6 +191,21 @@ def test_fresh_speech_waits_two_seconds_at_most_for_the_answer_to_old_speech() -
     assert line.yields_at() is None
 
 
+def test_where_a_source_waits_for_room_the_oldest_goes_first_even_if_somebody_speaks() -> None:
+    line = backlog()
+    say(line, 1, at=0.0)
+    start(line, 2, at=100.0)
+    assert send(line, 100.0) == []
+    assert begun(line, 100.0) is None, "utterance 2 is open, and nothing can be sent"
+    line.starved = True
+    assert line.must_yield(100.0)
+    line.rewind()
+    assert send(line, 100.0) == ["u1"]
+    line.answered(utterance_id(1))
+    line.starved = False
+    assert begun(line, 100.3) == "u2"
+
+
 # Audio that is only in the store's files
 
 
