@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scribed import overview
 from scribed.capture.worker import Hearing
 from scribed.delivery.schemas import Backlog, State
-from scribed.model import Device, Link, LinkState
+from scribed.model import Device, Link, LinkState, pcm_bytes
 from scribed.uplink.waiting import Tally
 from scribed.uplink.worker import UplinkReport
 
@@ -66,7 +66,7 @@ def device(state: str, last_frame_s: float | None = 0.1) -> Hearing:
 def link(
     state: LinkState, last_error: str | None = None, *, utterances: int = 0, seconds: float = 0.0
 ) -> UplinkReport:
-    tally = Tally(utterances=utterances, seconds=seconds)
+    tally = Tally(utterances=utterances, nbytes=pcm_bytes(seconds * 1000))
     return UplinkReport(link=Link(state, 900.0, last_error), tally=tally)
 
 

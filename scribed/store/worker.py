@@ -59,6 +59,8 @@ REST_S = 60.0
 """How long to sleep where nothing happens."""
 DISK_S = 60.0
 """How long a worn SD card may take for one fsync before the thread counts as stuck."""
+LOOK_S = 1.0
+"""How often the limits are looked at while audio comes in."""
 FEED_S = 0.1
 """How soon to go on where a peer's mailbox is full."""
 
@@ -138,6 +140,7 @@ class Store(Worker):
         # What earlier runs left, for whoever has room for it: delivery first, then the uplink.
         # What waits for nothing but publication follows in pages.
         self._feed: deque[tuple[Mailbox[Any], object]] = deque()
+        self._look_at = 0.0
         self._has_more = True  # in `_unpublished`
         self._last: Stop | None = None
         self._take_over(recovery)
@@ -185,7 +188,10 @@ class Store(Worker):
         for item in items:
             self._take(item)
         now = self._now()
-        self._shelf.look_after(now)
+        quiet = bool(items) and all(isinstance(item, (UtteranceAudio, UtteranceHeld)) for item in items)
+        if not quiet or now >= self._look_at:
+            self._look_at = now + LOOK_S
+            self._shelf.look_after(now)
         self._numbers.look_after(now)
         due_at = self._books.due_at()
         if due_at is not None and now >= due_at:
@@ -200,7 +206,7 @@ class Store(Worker):
         self._complaints.ledger = self._books.trouble
         for news in self._complaints.news():
             self.supervisor.put(news)
-        if not all(isinstance(item, (UtteranceAudio, UtteranceHeld)) for item in items):
+        if not quiet:
             self._tell_report()
 
     def _take(self, item: Post) -> None:

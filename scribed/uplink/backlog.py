@@ -17,7 +17,7 @@ until it is plain that they were for its own sake, and then given up.
 from __future__ import annotations
 
 import collections
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from scribed.model import (
     Recovered,
@@ -175,18 +175,20 @@ class Backlog:
         waits = self._old or self._deferred
         return self._paced_until if waits and not (self._current or self._unanswered) else None
 
-    def must_yield(self, now: float, unsent: int = 0) -> bool:
+    def must_yield(self, now: float, unsent: Callable[[], int] = lambda: 0) -> bool:
         """Whether an old utterance keeps fresh speech waiting: its connection is to be given up.
 
-        `unsent` bytes were handed to the socket and have not left the machine.
+        `unsent()` bytes were handed to the socket and have not left the machine.
         """
-        first = next((e for e in self._fresh.values() if not e.begun), None)
         current = self._current
         if self.starved:
             idle = current is not None and current.ended is None and not self.has_next(now)
             return idle and _oldest(self._old, self._deferred, self._fresh) is not None
-        if first is not None and current is not None and current.as_old:
-            left = current.nbytes - current.sent_bytes + unsent * 3 // 4  # base64
+        if current is not None and current.as_old:
+            first = next((e for e in self._fresh.values() if not e.begun), None)
+            if first is None:
+                return False
+            left = current.nbytes - current.sent_bytes + unsent() * 3 // 4  # base64
             return left > ABANDON_BYTES or now >= first.opened_at + YIELD_S
         return (at := self.yields_at()) is not None and now >= at
 

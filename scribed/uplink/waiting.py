@@ -45,6 +45,8 @@ logger = logging.getLogger(__name__)
 
 SPARE_BYTES = 1 << 20
 """With less room than that a file or pipe is not read on."""
+EXPIRE_S = 1.0
+"""How often ages are looked at."""
 RAM_BYTES = 4 << 20
 """Audio that is kept here, two minutes of it; what the store has in files may leave."""
 
@@ -66,12 +68,17 @@ class Tally:
     """How the utterances stand; replaced whole."""
 
     utterances: int = 0  #: that wait for an answer
-    seconds: float = 0.0  #: of audio that wait
+    nbytes: int = 0  #: of audio that wait
     ram_bytes: int = 0  #: of that audio, here
     committed: int = 0
     without_text: int = 0
     repeated: int = 0  #: times that an utterance was begun once more
     progress_at: float = 0.0  #: the last answer, or the last time nothing was waiting for one
+
+    @property
+    def seconds(self) -> float:
+        """Of audio that wait."""
+        return seconds(self.nbytes)
 
 
 class Waiting:
@@ -103,6 +110,7 @@ class Waiting:
         self._store, self._delivery, self._budget = store, delivery, budget
         self._supervisor, self._troubles = supervisor, troubles
         self._well = True  # so the store was told
+        self._expire_at = 0.0
 
     # What comes in
 
@@ -183,10 +191,9 @@ class Waiting:
             self.tell_store(well=False)
             detail: dict[str, object] = {"utterance_id": entry.id, "seq": entry.started.seq}
             self._supervisor.put(Event("utterance_delayed", detail))
-        while (oldest := self.backlog.oldest_sealed()) is not None:
-            if oldest.sealed_at is None or now - oldest.sealed_at <= self._max_age_s:
-                break
-            self.close(oldest, Outcome.EXPIRED)
+        if now >= self._expire_at:
+            self._expire_at = now + EXPIRE_S
+            self._expire(now)
         for entry in self.backlog.condemned(now):
             logger.error(
                 "utterance %d given up: the service refused it %d times",
@@ -196,7 +203,12 @@ class Waiting:
             )
             self.close(entry, Outcome.FAILED)
         self._make_room()
-        self.count()
+
+    def _expire(self, now: float) -> None:
+        while (oldest := self.backlog.oldest_sealed()) is not None:
+            if oldest.sealed_at is None or now - oldest.sealed_at <= self._max_age_s:
+                break
+            self.close(oldest, Outcome.EXPIRED)
 
     def wake_at(self) -> float | None:
         """When `pass_time()` has something to tell or to do."""
@@ -219,12 +231,13 @@ class Waiting:
     def count(self) -> None:
         """Bring the tally up to date."""
         backlog, tally = self.backlog, self.tally
-        if backlog or tally.utterances:
+        before = (tally.utterances, tally.ram_bytes, tally.nbytes)
+        if before != (len(backlog), backlog.ram, backlog.nbytes):
             waited = bool(backlog and tally.utterances)
             self.tally = replace(
                 tally,
                 utterances=len(backlog),
-                seconds=seconds(backlog.nbytes),
+                nbytes=backlog.nbytes,
                 ram_bytes=backlog.ram,
                 progress_at=tally.progress_at if waited else clock.now(),
             )

@@ -110,6 +110,7 @@ class Uplink(Worker):
         self._drain: Drain | None = None
         self._who = Provider(self._provider.name, "", "")
         self._up: bool | None = None
+        self._audio_sent_s = 0.0
 
     def work(self) -> None:
         try:
@@ -147,6 +148,7 @@ class Uplink(Worker):
         poller.register(self.inbox, select.POLLIN)
         poller.poll(timeout * 1000)
         self._take_mail()
+        self._tell_tally()
 
     def _own_timers(self) -> list[float]:
         """When there is something to do that neither mail nor the socket tells."""
@@ -201,7 +203,7 @@ class Uplink(Worker):
                 idle_since = now
             if self._finished() or self._waiting.torn or self._is_idle(now - idle_since):
                 return None
-            if self._backlog.must_yield(now, exchange.unsent()):
+            if self._backlog.must_yield(now, exchange.unsent):
                 self.report = replace(self.report, abandoned=self.report.abandoned + 1)
                 logger.info("somebody speaks: old speech is sent again later")
                 return None
@@ -209,9 +211,8 @@ class Uplink(Worker):
             exchange.wait(self._wake_at(idle_since), self._backlog)
 
     def _count_sent(self, exchange: Exchange) -> None:
-        if exchange.audio_s:
-            sent_s, exchange.audio_s = self.report.audio_sent_s + exchange.audio_s, 0.0
-            self.report = replace(self.report, audio_sent_s=sent_s)
+        self._audio_sent_s += exchange.audio_s
+        exchange.audio_s = 0.0
         self._tell_tally()
 
     def _is_idle(self, since_s: float) -> bool:
@@ -278,12 +279,12 @@ class Uplink(Worker):
                 self._retries.hurry(now)
             self._waiting.take(item, now)
         self._waiting.pass_time(now)
-        self._tell_tally()
 
     def _tell_tally(self) -> None:
         self._waiting.count()
         if self._waiting.tally is not self.report.tally:
-            self.report = replace(self.report, tally=self._waiting.tally)
+            sent_s = self._audio_sent_s
+            self.report = replace(self.report, tally=self._waiting.tally, audio_sent_s=sent_s)
 
     def _set_link(self, state: LinkState, error: str | None = None) -> None:
         link = self.report.link

@@ -174,7 +174,7 @@ def test_the_last_second_of_an_old_utterance_is_sent_to_its_end() -> None:
     line.next(100.0)
     start(line, 2, at=100.1)
     assert not line.must_yield(100.1)
-    assert line.must_yield(100.1, unsent=100_000)  # but most of it has not left yet
+    assert line.must_yield(100.1, unsent=lambda: 100_000)  # but most of it has not left yet
     assert line.must_yield(100.1 + YIELD_S)
 
 

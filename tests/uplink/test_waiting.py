@@ -88,6 +88,7 @@ class Desk:
     def pass_time(self, seconds: float = 0.0) -> None:
         self.now += seconds
         self.waiting.pass_time(self.now)
+        self.waiting.count()
 
     def send(self) -> None:
         """Hand over what may be handed over."""
