@@ -140,7 +140,7 @@ class Store(Worker):
         # What earlier runs left, for whoever has room for it: delivery first, then the uplink.
         # What waits for nothing but publication follows in pages.
         self._feed: deque[tuple[Mailbox[Any], object]] = deque()
-        self._look_at = 0.0
+        self._looked_at = self._due_at = 0.0
         self._has_more = True  # in `_unpublished`
         self._last: Stop | None = None
         self._take_over(recovery)
@@ -162,17 +162,17 @@ class Store(Worker):
     def work(self) -> None:
         poller = select.poll()
         poller.register(self.inbox, select.POLLIN)
-        self._turn([])
+        self._look_around()
         while self._last is None:
-            patience_s = self._patience_s()
+            patience_s = max(0.0, self._due_at - self._now())
             self.beat(patience_s)
             poller.poll(patience_s * 1000)
             self.beat(DISK_S)
             self._turn(self.inbox.drain())
         self._close(self._last)
 
-    def _patience_s(self) -> float:
-        """How long there is nothing to do but to wait for mail."""
+    def _due(self) -> float:
+        """Until when there is nothing to do but to wait for mail."""
         now = self._now()
         until = [
             now + REST_S,
@@ -182,16 +182,21 @@ class Store(Worker):
             self._shelf.due_at(),
             self._numbers.due_at(),
         ]
-        return max(0.0, min(at for at in until if at is not None) - now)
+        return min(at for at in until if at is not None)
 
     def _turn(self, items: list[Post]) -> None:
+        """Do as was posted; audio alone is written, and nothing else is looked at for `LOOK_S`."""
+        quiet = bool(items)
         for item in items:
+            quiet = quiet and isinstance(item, (UtteranceAudio, UtteranceHeld))
             self._take(item)
-        now = self._now()
-        quiet = bool(items) and all(isinstance(item, (UtteranceAudio, UtteranceHeld)) for item in items)
-        if not quiet or now >= self._look_at:
-            self._look_at = now + LOOK_S
-            self._shelf.look_after(now)
+        if not quiet or self._now() >= min(self._looked_at + LOOK_S, self._due_at):
+            self._look_around()
+
+    def _look_around(self) -> None:
+        """See to everything that is due."""
+        now = self._looked_at = self._now()
+        self._shelf.look_after(now)
         self._numbers.look_after(now)
         due_at = self._books.due_at()
         if due_at is not None and now >= due_at:
@@ -206,8 +211,8 @@ class Store(Worker):
         self._complaints.ledger = self._books.trouble
         for news in self._complaints.news():
             self.supervisor.put(news)
-        if not quiet:
-            self._tell_report()
+        self._tell_report()
+        self._due_at = self._due()
 
     def _take(self, item: Post) -> None:
         match item:

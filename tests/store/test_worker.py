@@ -272,8 +272,8 @@ def test_what_arrives_together_is_one_transaction(house: House) -> None:
 def test_acknowledgements_wait_for_company(house: House) -> None:
     life = begun(house)
     life.post(*(final(seq) for seq in range(1, 201)))
-    ask(life, "restate")
-    before = eventually(lambda: life.store.report.writes)
+    eventually(lambda: life.store.report.undelivered == 200)
+    before = life.store.report.writes
     for seq in range(1, 11):
         life.post(Delivered(utterance(seq), seq))
     eventually(lambda: (house.runtime / "acked").read_text() == "1\n2\n3\n4\n5\n6\n7\n8\n9\n10\n")
@@ -463,7 +463,7 @@ def test_a_disk_that_is_well_is_not_talked_about_and_an_idle_store_sleeps(house:
     house.now += 4000.0
     eventually(lambda: ask(life, "restate").result == {"items": 0})
     assert life.supervisor.drain() == []
-    assert life.store._patience_s() == 60.0
+    assert life.store._due() == pytest.approx(house.now + 60.0)
     assert not life.store.stuck
 
 
