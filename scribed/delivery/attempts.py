@@ -1,4 +1,4 @@
-"""When to try the broker again, and with which version of MQTT. Pure."""
+"""When to try the broker or a message again, and with which version of MQTT. Pure."""
 
 from __future__ import annotations
 
@@ -14,6 +14,9 @@ STABLE_S = 30.0
 """A connection that lasted so long has proven itself: the next loss is a new story."""
 TAKEN_OVER_S = 30.0
 """How long to leave the broker to whoever took our client id: two that fight help nobody."""
+DEADLY_S, DEADLY_MAX_S = 60.0, 600.0
+"""Each try of what ends the connection costs all others a moment: a minute at least, and up to so
+much more."""
 SILENT = 2
 """After so many connections closed without an answer, the other version is tried."""
 
@@ -26,6 +29,7 @@ class Loss(enum.Enum):
     WRONG_VERSION = "wrong version"
     REFUSED = "refused"
     LOST = "lost"  # after it had been accepted
+    CLOSED = "closed"  # by the broker after it had been accepted, without a word
     TAKEN_OVER = "taken over"  # by another client with our id
     TOO_LARGE = "too large"  # a message of ours was
     QUOTA = "quota"  # of ours at the broker is used up
@@ -66,3 +70,30 @@ class Attempts:
             self._silent = 0
         pause_s = TAKEN_OVER_S if loss is Loss.TAKEN_OVER else self._backoff.next_delay()
         self.due_at = now + pause_s
+
+
+class Pauses:
+    """Seconds until the next try of a message that the broker does not take."""
+
+    def __init__(self) -> None:
+        self._kind, self._alone = Backoff(INITIAL_S, MAX_S), Backoff(INITIAL_S, MAX_S)
+        self._deadly = Backoff(DEADLY_S, DEADLY_MAX_S)
+
+    def of_a_kind(self) -> float:
+        """The broker takes nothing of its kind, so that all of it waits."""
+        return self._kind.next_delay()
+
+    def alone(self) -> float:
+        """The broker does not take this very one."""
+        return self._alone.next_delay()
+
+    def deadly(self) -> float:
+        """The broker ends the connection when it gets this one."""
+        return DEADLY_S + self._deadly.next_delay()
+
+    def came_through(self, aside: int) -> None:
+        """The broker took a final, and `aside` are left that it did not take alone."""
+        self._kind.reset()
+        if not aside:
+            self._alone.reset()
+            self._deadly.reset()

@@ -26,6 +26,7 @@ class Acknowledged:
 
     mid: int
     refusal: str | None
+    too_large: bool = False  #: why it is refused
 
 
 @dataclass(frozen=True, slots=True)

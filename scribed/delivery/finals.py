@@ -1,14 +1,18 @@
 """Finals and ends that the broker does not have yet: none is lost, fresh ones go first. Pure.
 
-Two queues, each in order: speech that may still be obeyed, and what an outage or an earlier run
-left behind, which must not stand before it. All but the first few are held packed: 10 000 finals of
-25 words are 9 MiB (tests/delivery/test_finals.py).
+In order: speech that may still be obeyed, then what was put aside because the broker does not take
+it, if it is due, and last what an outage or an earlier run left behind. All but the first few are
+held packed: 10 000 finals of 25 words are 9 MiB (tests/delivery/test_finals.py).
 """
 
 from __future__ import annotations
 
+import itertools
+import math
 import zlib
 from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 
 import msgspec
 
@@ -42,93 +46,138 @@ def _unpacked(held: _Held) -> Durable:
     return unpack(held) if isinstance(held, bytes) else held
 
 
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    place: int  # in the order of its lane and of those beside it
+    stale_at: float
+    held: _Held
+
+
+@dataclass(slots=True, eq=False)
+class _Lane:
+    """Of one kind and in order; not touched before `hold`: the broker refused the first."""
+
+    queue: deque[_Waiting] = field(default_factory=deque)
+    hold: float = 0.0
+
+
 class Finals:
-    """See the module. At most one is `flying`: written, and not acknowledged."""
+    """See the module. At most one is `flying`: written, and not acknowledged.
+
+    What is refused holds up its own kind only, finals or ends: they have topics of their own. What
+    is refused for its own sake is put aside, where it holds up nobody and takes turns with others.
+    """
 
     def __init__(self, stale_after_s: float, limit: int = LIMIT) -> None:
         self.flying: Durable | None = None
         self._stale_after_s, self._limit = stale_after_s, limit
-        self._fresh: deque[tuple[float, _Held]] = deque()  # with the time when each is stale
-        self._late: deque[_Held] = deque()
-        self._evicted: deque[bytes] = deque()
-        self._flying_until: float | None = None  # when it is stale, where it came from `_fresh`
-        self._hold_fresh = self._hold_late = 0.0
+        self._fresh, self._late = (_Lane(), _Lane()), (_Lane(), _Lane())  # finals, ends
+        self._evicted, self._aside = _Lane(), _Lane()
+        self._places = itertools.count()
+        self._next = self._evicted  # where `peek()` looked last
+        self._flown: tuple[_Lane, _Waiting] | None = None  # where the one that flies came from
 
     def __len__(self) -> int:
-        waiting = len(self._fresh) + len(self._late) + len(self._evicted)
-        return waiting + (self.flying is not None)
+        return sum(len(lane.queue) for lane in self._lanes()) + (self.flying is not None)
+
+    @property
+    def aside(self) -> int:
+        """How many were put aside."""
+        flying = self._flown is not None and self._flown[0] is self._aside
+        return len(self._aside.queue) + flying
 
     def post(self, item: Durable) -> tuple[Durable | None, bool]:
         """Queue `item`; return what had to end as evicted for it, and whether an end was lost."""
-        waiting = len(self._fresh) + len(self._late)
+        evictable = ((self._aside,), self._late, self._fresh)
+        waiting = sum(len(lane.queue) for lanes in evictable for lane in lanes)
         held: _Held = item if waiting < PLAIN else pack(item)
         spoken_at = item.started.at if item.ended is None else item.ended.at
-        if item.started.boot is None:
-            self._fresh.append((spoken_at + self._stale_after_s, held))
-        else:
-            self._late.append(held)
+        lanes = self._fresh if item.started.boot is None else self._late
+        lane = lanes[isinstance(item, Closed)]
+        lane.queue.append(_Waiting(next(self._places), spoken_at + self._stale_after_s, held))
         if waiting < self._limit:
             return None, False
-        victim = _unpacked(self._late.popleft() if self._late else self._fresh.popleft()[1])
+        oldest = next(lane for lane in map(_first, evictable) if lane is not None)
+        victim = _unpacked(oldest.queue.popleft().held)
         end = victim
         if isinstance(victim, Final):
             end = Closed(victim.started, victim.ended, Outcome.EVICTED)
-        self._evicted.append(pack(end))
-        lost = len(self._evicted) > self._limit
+        self._evicted.queue.append(_Waiting(next(self._places), 0.0, pack(end)))
+        lost = len(self._evicted.queue) > self._limit
         if lost:
-            self._evicted.popleft()
+            self._evicted.queue.popleft()
         return victim, lost
 
     def peek(self, now: float) -> Durable | None:
         """What to write now; it stays here. Only while none is flying."""
-        while self._fresh and self._fresh[0][0] < now:
-            self._late.append(self._fresh.popleft()[1])
-        if self._fresh and now >= self._hold_fresh:
-            until, held = self._fresh[0]
-            item = _unpacked(held)
-            self._fresh[0] = until, item
-            return item
-        if now < self._hold_late:
-            return None
-        if self._evicted:
-            return unpack(self._evicted[0])
-        if self._late:
-            item = self._late[0] = _unpacked(self._late[0])
-            return item
+        self._age(now)
+        for lanes in (self._fresh, (self._aside,), (self._evicted,), self._late):
+            lane = _first(lanes, now)
+            if lane is not None:
+                first = lane.queue[0]
+                item = _unpacked(first.held)
+                lane.queue[0] = replace(first, held=item)
+                self._next = lane
+                return item
         return None
 
     def fly(self, item: Durable) -> None:
-        """`item`, which `peek()` gave, was written."""
-        self.flying, self._flying_until = item, None
-        if self._fresh and self._fresh[0][1] is item:
-            self._flying_until, _ = self._fresh.popleft()
-        elif self._evicted:
-            self._evicted.popleft()
-        else:
-            self._late.popleft()
+        """`item`, which `peek()` gave last, was written."""
+        self.flying, self._flown = item, (self._next, self._next.queue.popleft())
 
     def land(self) -> None:
-        """The broker has the one that flies."""
-        self.flying = None
+        """The broker has the one that flies; if that was put aside, the next such one is due."""
+        if self._flown is not None and self._flown[0] is self._aside:
+            self._aside.hold = 0.0
+        self.flying = self._flown = None
 
     def back(self, retry_at: float = 0.0) -> None:
-        """The one that flies goes back to the head; its queue is held until `retry_at`."""
-        item, self.flying = self.flying, None
-        if item is None:
-            return
-        if self._flying_until is not None:
-            self._fresh.appendleft((self._flying_until, item))
-            self._hold_fresh = retry_at
-        else:
-            self._late.appendleft(item)
-            self._hold_late = retry_at
+        """The one that flies goes back to the head; its kind is held until `retry_at`."""
+        if self._flown is not None:
+            lane, waiting = self._flown
+            lane.queue.appendleft(waiting)
+            lane.hold = retry_at
+        self.flying = self._flown = None
+
+    def put_aside(self, retry_at: float, *, hold: float = 0.0) -> None:
+        """The one that flies waits by itself until `retry_at`, its kind until `hold`."""
+        if self._flown is not None:
+            lane, waiting = self._flown
+            lane.hold = hold
+            self._aside.queue.append(replace(waiting, held=pack(_unpacked(waiting.held))))
+            self._aside.hold = retry_at
+        self.flying = self._flown = None
 
     def release(self) -> None:
-        """Hold nothing back any more."""
-        self._hold_fresh = self._hold_late = 0.0
+        """Hold nothing back any more, but for what was put aside."""
+        for lane in (*self._fresh, *self._late, self._evicted):
+            lane.hold = 0.0
+
+    def release_aside(self) -> None:
+        """Hold nothing back any more of what was put aside."""
+        self._aside.hold = 0.0
 
     def held_until(self, now: float) -> float | None:
-        """When a queue that is held back is due again; None: none is."""
-        return min(
-            (hold for hold in (self._hold_fresh, self._hold_late) if hold > now), default=None
-        )
+        """When something that is held back is due again; None: nothing is."""
+        holds = (lane.hold for lane in self._lanes() if lane.queue and lane.hold > now)
+        return min(holds, default=None)
+
+    def _lanes(self) -> tuple[_Lane, ...]:
+        return (*self._fresh, *self._late, self._evicted, self._aside)
+
+    def _age(self, now: float) -> None:
+        """What was fresh joins the others, without the hold: it gets another topic."""
+        while True:
+            stale = [lane for lane in self._fresh if lane.queue and lane.queue[0].stale_at < now]
+            lane = _first(stale)
+            if lane is None:
+                return
+            waiting = replace(lane.queue.popleft(), place=next(self._places))
+            lane.hold = 0.0
+            self._late[self._fresh.index(lane)].queue.append(waiting)
+
+
+def _first(lanes: Iterable[_Lane], now: float = math.inf) -> _Lane | None:
+    """The lane whose head was there first, of those that are not empty nor held at `now`."""
+    due = (lane for lane in lanes if lane.queue and now >= lane.hold)
+    return min(due, key=lambda lane: lane.queue[0].place, default=None)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from scribed.backoff import Backoff
 from scribed.config import Config
-from scribed.delivery.attempts import INITIAL_S, MAX_S, Attempts, Loss, Version
+from scribed.delivery.attempts import INITIAL_S, MAX_S, TAKEN_OVER_S, Attempts, Loss, Version
 from scribed.delivery.events import Acknowledged, Connected, WireEvent
 from scribed.delivery.mqtt import CONNECT_S, Wire
 from scribed.delivery.topics import Message
@@ -120,6 +120,10 @@ class BrokerLink:
     def proven(self) -> None:
         """A final came through: the next loss is a new story."""
         self._attempts.proven()
+
+    def stand_back(self) -> None:
+        """Leave the broker to another client with our id for a while."""
+        self._attempts.due_at = self._now() + TAKEN_OVER_S
 
     def hurry(self) -> None:
         """Do not wait for the next attempt."""

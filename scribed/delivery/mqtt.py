@@ -294,13 +294,15 @@ class Wire:
         elif reason.is_failure:
             # "Unspecified error" is what paho makes of an end of file.
             unsaid = reason.value == reasons.UNSPECIFIED
-            self.fail(self._lost(self._said or ("" if unsaid else reason.getName().lower())))
+            why = self._said or ("" if unsaid else reason.getName().lower())
+            self.fail(self._lost(why), Loss.CLOSED if self._greeted and not why else None)
 
     def _on_publish(
         self, client: Client, userdata: Any, mid: int, reason: ReasonCode, _: Any
     ) -> None:
         refusal = reason.getName().lower() if reason.is_failure else None
-        self._events.append(Acknowledged(mid, refusal))
+        too_large = reason.value == reasons.PACKET_TOO_LARGE
+        self._events.append(Acknowledged(mid, refusal, too_large))
 
     def _on_log(self, client: Client, userdata: Any, level: int, text: str) -> None:
         if level == LogLevel.MQTT_LOG_ERR:  # the only place where paho says why it lost the socket
@@ -310,9 +312,13 @@ class Wire:
         """The broker ended the session and said why."""
         self.fail(*reasons.ended(code, name, self._identity.client_id))
 
+    @property
+    def _greeted(self) -> bool:
+        return self.loss is not Loss.SILENT
+
     def _lost(self, why: str) -> BrokerError:
-        greeted, client_id = self.loss is not Loss.SILENT, self._identity.client_id
-        return reasons.lost(why, greeted=greeted, mqtt=self._mqtt, client_id=client_id)
+        client_id = self._identity.client_id
+        return reasons.lost(why, greeted=self._greeted, mqtt=self._mqtt, client_id=client_id)
 
     def fail(self, error: BrokerError, loss: Loss | None = None) -> None:
         """Remember the first thing that went wrong: what follows is its consequence."""
@@ -329,6 +335,24 @@ class Wire:
 
     def _socket(self) -> Any:
         return self._client.socket()
+
+
+def _know_all_refusals() -> None:
+    """Let paho read every reason for which a broker may not take a message.
+
+    mosquitto 2.0 answers what exceeds its `message_size_limit` with 149, which MQTT 5 has for other
+    packets only, and paho ends the connection where a PUBACK's reason is not in its table.
+    """
+    names = dict(ReasonCode.names)
+    for code in range(reasons.UNSPECIFIED, 256):
+        known = names.get(code, {})
+        if not any(PacketTypes.PUBACK in packets for packets in known.values()):
+            name = next(iter(known), f"reason {code}")
+            names[code] = {**known, name: [*known.get(name, ()), PacketTypes.PUBACK]}
+    ReasonCode.names = names
+
+
+_know_all_refusals()
 
 
 def _properties(packet_type: int, **values: Any) -> Properties:

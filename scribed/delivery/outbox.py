@@ -20,9 +20,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from scribed.delivery.finals import LIMIT, Durable, Finals, pack, unpack
-from scribed.model import Alert, Closed, Final
+from scribed.model import Alert, Closed, Final, UtteranceId
 
 TRANSIENTS = REPLIES = 64
+LEAN_AFTER = 3
+"""A final with which the connection was lost so often is sent without its words: it may be too
+large. Where that ends the connection, too, it is put aside."""
+TRIES = 6
+"""After so many refusals a final is put aside, so that another one has its turn."""
 WINDOW = 16
 """Messages in flight at most; paho would start a queue of its own beyond 20."""
 
@@ -100,7 +105,10 @@ class Outbox:
             Counter()
         )  #: evicted, ends (lost), transients, expired, refused
         self.refusals = 0  #: messages that the broker did not take, finals kept for later included
-        self.losses = 0  #: connections lost while the oldest final was in flight
+        self._losses: Counter[UtteranceId] = Counter()  # connections lost with it in flight
+        self._tries: Counter[UtteranceId] = Counter()  # refusals
+        self._losses_again = 0  # connections lost while something was said again, but no final
+        self._deadly = False  # something is aside because it ended connections
         self._first, self._transient_limit = first, transients
         self._finals = Finals(stale_after_s, finals)
         self._transients: deque[Transient] = deque()
@@ -201,34 +209,82 @@ class Outbox:
             return None
         if isinstance(sent.parcel, (Final, Closed)):
             self._finals.land()
-            self.losses = 0
+            del self._losses[sent.parcel.started.id], self._tries[sent.parcel.started.id]
+            self._deadly = self._deadly and self.aside > 0
+        elif isinstance(sent.parcel, Again):
+            self._losses_again = 0
         return sent.parcel
 
-    def refused(self, mid: int, retry_at: float) -> Parcel | None:
-        """The broker does not take it. A final stays, and is not offered before `retry_at`."""
+    def refused(self, mid: int, retry_at: float, *, alone: bool = False) -> Parcel | None:
+        """The broker does not take it. A final stays, and is not offered before `retry_at`.
+
+        Nor are those behind it, unless it is refused `alone`, for what it is.
+        """
         sent = self._flight.pop(mid, None)
         if sent is None:
             return None
         self.refusals += 1
-        if isinstance(sent.parcel, (Final, Closed)):
-            self._finals.back(retry_at)
-        else:
-            self.dropped["refused"] += 1
+        match sent.parcel:
+            case Final() | Closed() if alone:
+                self._finals.put_aside(retry_at)
+            case Final() | Closed():
+                self._tries[sent.parcel.started.id] += 1
+                if self._tries[sent.parcel.started.id] < TRIES:
+                    self._finals.back(retry_at)
+                else:
+                    self._finals.put_aside(retry_at, hold=retry_at)
+            case _:
+                self.dropped["refused"] += 1
         return sent.parcel
 
     def too_large(self, parcel: Parcel, retry_at: float) -> None:
         """`parcel`, which `offer()` gave, is larger than this broker takes: as `refused()`."""
         self.sent(-1, parcel, retry_at)
-        self.refused(-1, retry_at)
+        self.refused(-1, retry_at, alone=True)
+
+    def lean(self, item: Durable) -> bool:
+        """Whether to say `item` in as few bytes as can be."""
+        return self._losses[item.started.id] >= LEAN_AFTER
+
+    def make_lean(self, mid: int) -> bool:
+        """Offer the final that was written under `mid` again, lean; False: it was, or is none."""
+        sent = self._flight.get(mid)
+        if sent is None or not isinstance(sent.parcel, Final) or self.lean(sent.parcel):
+            return False
+        del self._flight[mid]
+        self._losses[sent.parcel.started.id] = LEAN_AFTER
+        self._finals.back()
+        return True
 
     def release(self) -> None:
-        """Offer a refused final again at once."""
+        """Offer a refused final again at once, but none that would end the connection."""
         self._finals.release()
+        if not self._deadly:
+            self._finals.release_aside()
 
-    def lost(self) -> None:
-        """The connection is gone: what was not acknowledged goes back, in order."""
-        self.losses += self._finals.flying is not None
-        self._finals.back()
+    @property
+    def deadly(self) -> Durable | None:
+        """The lean one in flight: if the connection is lost now, it is put aside."""
+        flying = self._finals.flying
+        return flying if flying is not None and self.lean(flying) else None
+
+    def lost(self, retry_at: float = 0.0) -> bool:
+        """The connection is gone: what was not acknowledged goes back, in order.
+
+        A `deadly` final is not offered before `retry_at`. A connection that is lost without any is
+        a new story, in which all are tried again. Return whether something that `restate` asked
+        for is given up, because it ended one connection after the other.
+        """
+        given_up = self._give_up_again()
+        flying = self._finals.flying
+        if flying is None:
+            self._finals.release_aside()
+        elif self.lean(flying):
+            self._deadly = True
+            self._finals.put_aside(retry_at)
+        else:
+            self._losses[flying.started.id] += 1
+            self._finals.back()
         self._finals.release()
         for sent in reversed(self._flight.values()):
             match sent.parcel:
@@ -241,6 +297,18 @@ class Outbox:
                 case Retained() | Final() | Closed():
                     pass  # `connected()` and `back()` see to them
         self._flight.clear()
+        return given_up
+
+    def _give_up_again(self) -> bool:
+        again = (mid for mid, sent in self._flight.items() if isinstance(sent.parcel, Again))
+        first = next(again, None)
+        self._losses_again += first is not None and self._finals.flying is None
+        if first is None or self._losses_again <= LEAN_AFTER:
+            return False
+        del self._flight[first]
+        self._losses_again = 0
+        self.dropped["refused"] += 1
+        return True
 
     # How it stands
 
@@ -248,6 +316,16 @@ class Outbox:
     def finals(self) -> int:
         """Finals and ends that the broker has not acknowledged."""
         return len(self._finals)
+
+    @property
+    def laden(self) -> bool:
+        """Whether a final or an end is in flight, for the first time or again."""
+        return any(isinstance(s.parcel, (Final, Closed, Again)) for s in self._flight.values())
+
+    @property
+    def aside(self) -> int:
+        """How many of them hold up nobody else, because the broker does not take them."""
+        return self._finals.aside
 
     @property
     def restated(self) -> int:

@@ -56,9 +56,6 @@ Item = (
     | Muted
 )
 
-LEAN_AFTER = 3
-"""A final whose connection was lost so often is sent without its words: it may be too large."""
-
 
 class Offer(NamedTuple):
     """A message to write now, and where it came from."""
@@ -76,6 +73,7 @@ class Published(NamedTuple):
     item: Durable | None = None  #: the final or end, where it was one
     latency_ms: int | None = None  #: from the end of speech to when it was written
     outcome: Outcome | None = None  #: of an utterance that ended without text
+    size: int = 0  #: of its payload, in bytes
 
 
 class Publisher:
@@ -149,9 +147,15 @@ class Publisher:
         self.outbox.retain("status", ONLINE)
         self.outbox.connected(window)
 
-    def lost(self) -> None:
-        """The connection is gone."""
-        self.outbox.lost()
+    @property
+    def deadly(self) -> Published | None:
+        """What is put aside if the connection is lost now: it was lost with it again and again."""
+        return None if self.outbox.deadly is None else self._in_flight
+
+    def lost(self, retry_at: float = 0.0) -> None:
+        """The connection is gone; what is `deadly` is not offered before `retry_at`."""
+        if self.outbox.lost(retry_at):
+            self.replies.refused()
         self._in_flight = None
 
     # What to write
@@ -184,14 +188,15 @@ class Publisher:
 
     def written(self, offer: Offer, mid: int, moment: Moment) -> None:
         """`offer` was written under the packet identifier `mid`."""
-        parcel, topic = offer.parcel, offer.message.topic
+        parcel, topic, size = offer.parcel, offer.message.topic, offer.message.size
         self.outbox.sent(mid, parcel, moment.now)
         if isinstance(parcel, Closed):
-            self._in_flight = Published(topic, parcel, outcome=parcel.outcome)
+            self._in_flight = Published(topic, parcel, outcome=parcel.outcome, size=size)
         elif isinstance(parcel, Final) and topic == "ended":
-            self._in_flight = Published(topic, parcel, outcome=Outcome.EXPIRED)
+            self._in_flight = Published(topic, parcel, outcome=Outcome.EXPIRED, size=size)
         elif isinstance(parcel, Final):
-            self._in_flight = Published(topic, parcel, payloads.age_ms(parcel, moment))
+            age_ms = payloads.age_ms(parcel, moment)
+            self._in_flight = Published(topic, parcel, age_ms, size=size)
             if topic == "transcript":
                 self._highest_seq = parcel.started.seq
             if offer.text is not None:
@@ -200,7 +205,9 @@ class Publisher:
     def set_aside(self, offer: Offer, retry_at: float) -> Published | None:
         """`offer` is too large for this broker: a final stays, all else goes, as in `refused()`."""
         self.outbox.too_large(offer.parcel, retry_at)
-        return self._not_taken(offer.parcel, Published(offer.message.topic))
+        item = offer.parcel if isinstance(offer.parcel, (Final, Closed)) else None
+        named = Published(offer.message.topic, item, size=offer.message.size)
+        return self._not_taken(offer.parcel, named)
 
     # What the broker says
 
@@ -214,12 +221,20 @@ class Publisher:
             self.published[published.topic.partition("/")[0]] += 1
         return published
 
-    def refused(self, mid: int, retry_at: float) -> Published | None:
+    def make_lean(self, mid: int) -> bool:
+        """The final written under `mid` was too large: offer it without words if it had any."""
+        lean = self.outbox.make_lean(mid)
+        if lean:
+            self._in_flight = None
+        return lean
+
+    def refused(self, mid: int, retry_at: float, *, alone: bool = False) -> Published | None:
         """The broker does not take it: a final is offered again from `retry_at`, all else goes.
 
-        None: it is none of our own topics, but one that an asker named.
+        `alone`: those behind it may be taken. None: it is none of our own topics, but one that an
+        asker named.
         """
-        parcel = self.outbox.refused(mid, retry_at)
+        parcel = self.outbox.refused(mid, retry_at, alone=alone)
         return self._not_taken(parcel, self._name(parcel))
 
     def _not_taken(self, parcel: Parcel | None, published: Published | None) -> Published | None:
@@ -246,7 +261,7 @@ class Publisher:
     # In which words
 
     def _final(self, final: Final, moment: Moment) -> Offer:
-        offer = self._worded(final, moment, with_words=self.outbox.losses < LEAN_AFTER)
+        offer = self._worded(final, moment, with_words=not self.outbox.lean(final))
         return self._worded(final, moment, with_words=False) if offer.too_large else offer
 
     def _worded(self, final: Final, moment: Moment, *, with_words: bool) -> Offer:

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from collections import deque
+
 from scribed.delivery.attempts import Loss
 from scribed.model import Alert, AlertCleared
 
 DENIED_REMEDY = "correct mqtt.username and mqtt.password_file, or what the broker allows this user"
-SIZE_REMEDY = "allow larger messages at the broker (mosquitto: max_packet_size)"
+SIZE_REMEDY = "allow larger messages at the broker (mosquitto: max_packet_size, message_size_limit)"
 QUOTA_REMEDY = "raise the broker's quota for this client, or find out who uses it up"
 DUPLICATE_REMEDY = "give each daemon a mqtt.client_id of its own"
 ALONE_S = 60.0
 """A client id is ours alone if nobody took it for so long: the other waits half of it at most."""
+CLOSES, CLOSES_S = 3, 60.0
+"""A broker that ends our connection without a word so often in such a time has another client with
+our id: mosquitto 2.0 says it like that, and version 3.1.1 of MQTT knows no other way."""
+ASIDE = "aside"
+"""The subject of what is put aside, whatever its topic: others pass on the same one."""
 
 News = Alert | AlertCleared | None
 
@@ -28,6 +35,7 @@ class Refusals:
         self._denied: dict[str, str] = {}  # the complaint by its subject
         self._denied_at = 0.0  # when the session was ended last
         self._taken_over_at: float | None = None
+        self._closed_at: deque[float] = deque(maxlen=CLOSES)
 
     def deny(self, topic: str, text: str, remedy: str = DENIED_REMEDY) -> News:
         """The broker does not take what we publish on `topic`."""
@@ -52,6 +60,16 @@ class Refusals:
             return self.deny(_SESSION, text, _REMEDIES[loss])
         return self.deny(_US, text)
 
+    def contested(self, loss: Loss, now: float) -> bool:
+        """Whether this `loss`, no fault of ours, says that another client has our id."""
+        if loss is not Loss.CLOSED:
+            if loss is not Loss.LOST:  # it is the broker that comes and goes
+                self._closed_at.clear()
+            return loss is Loss.TAKEN_OVER
+        self._closed_at.append(now)
+        many = len(self._closed_at) == CLOSES and now - self._closed_at[0] <= CLOSES_S
+        return many or self._taken_over_at is not None
+
     def accepted(self) -> News:
         """The broker has us as a client."""
         return self.allow(_US)
@@ -63,5 +81,6 @@ class Refusals:
             news.append(self.allow(_SESSION))
         if self._taken_over_at is not None and now - max(since, self._taken_over_at) >= ALONE_S:
             self._taken_over_at = None
+            self._closed_at.clear()
             news.append(AlertCleared("duplicate_id"))
         return [item for item in news if item is not None]

@@ -111,10 +111,10 @@ class Replies:
         items, rest = restated.items[:AT_ONCE], restated.items[AT_ONCE:LIMIT]
         wanted = [item for item in items if self._is_wanted(item, at_work.ticket.address)]
         at_work.taken += len(wanted)
-        at_work.whole = not rest
+        at_work.whole = restated.last and not rest
         self._outbox.restate(wanted)
         self.progress(moment)
-        return Restated(token, rest) if rest else None
+        return Restated(token, rest, restated.last) if rest else None
 
     def refused(self) -> None:
         """The broker does not take something that was asked for again."""

@@ -92,6 +92,10 @@ class LateReason(enum.Enum):
     RESTATED = "restated"
 
 
+AHEAD_S = 1.0
+"""What ends so long after now was timed by the clock of another boot, whatever it says."""
+
+
 class Route(NamedTuple):
     """Where a final goes if it is written now."""
 
@@ -109,7 +113,8 @@ def route(final: Final, now: float, highest_seq: int, stale_after_s: float) -> R
     if final.started.boot is not None:
         return Route("late", LateReason.EARLIER_BOOT, None)
     age_s = max(now - final.ended.at, 0.0)
-    if age_s > stale_after_s:
+    of_another_clock = final.ended.at > now + AHEAD_S
+    if age_s > stale_after_s or of_another_clock:
         return Route("late", LateReason.STALE, None)
     if final.started.seq < highest_seq:
         return Route("late", LateReason.OVERTAKEN, None)

@@ -7,7 +7,7 @@ from typing import Any
 
 from scribed.complaints import Complaints
 from scribed.delivery.attempts import STABLE_S, Loss
-from scribed.delivery.refusals import DENIED_REMEDY, News, Refusals
+from scribed.delivery.refusals import ASIDE, DENIED_REMEDY, SIZE_REMEDY, News, Refusals
 from scribed.errors import BrokerError
 from scribed.worker import Mailbox
 
@@ -34,9 +34,20 @@ class Troubles:
     ) -> None:
         """The broker does not take what concerns `topic`."""
         root = topic.partition("/")[0]
-        text = f"{self._base}/{root} {why}"
-        self.complain(root, text, now, waiting)
-        self._tell(self._refusals.deny(root, text, remedy))
+        self._deny(root, f"{self._base}/{root} {why}", now, waiting, remedy)
+
+    def put_aside(self, topic: str, why: str, now: float, waiting: int) -> None:
+        """The broker does not take one message on `topic`, which is too large for it."""
+        text = f"{self._base}/{topic.partition('/')[0]} {why}"
+        self._deny(ASIDE, text, now, waiting, SIZE_REMEDY)
+
+    def none_aside(self) -> None:
+        """All that was put aside came through."""
+        self._tell(self._refusals.allow(ASIDE))
+
+    def _deny(self, about: str, text: str, now: float, waiting: int, remedy: str) -> None:
+        self.complain(about, text, now, waiting)
+        self._tell(self._refusals.deny(about, text, remedy))
 
     def allow(self, topic: str) -> None:
         """The broker takes what concerns `topic`."""
@@ -51,13 +62,17 @@ class Troubles:
         for news in self._refusals.connected_since(since, now):
             self._tell(news)
 
+    def contested(self, loss: Loss, now: float) -> bool:
+        """Whether this `loss`, no fault of ours, says that another client has our id."""
+        return self._refusals.contested(loss, now)
+
     def lost(
         self, error: BrokerError, loss: Loss, lasted_s: float, now: float, waiting: int
     ) -> bool:
         """The connection ended, or did not come about; was that news?"""
         if lasted_s >= STABLE_S:
             self._complaints.forget("broker")
-        if error.denied:
+        if error.denied or loss is Loss.TAKEN_OVER:
             self._tell(self._refusals.ended(loss, str(error), now))
         return self.complain("broker", str(error), now, waiting)
 

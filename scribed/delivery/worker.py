@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from scribed import clock
-from scribed.backoff import Backoff
 from scribed.config import Config
-from scribed.delivery.attempts import INITIAL_S, MAX_S
+from scribed.delivery.attempts import Loss, Pauses
 from scribed.delivery.events import Acknowledged, Asked, Connected, Subscribed
 from scribed.delivery.lines import log_published
 from scribed.delivery.link import BrokerLink, LinkEvent, Lost
@@ -89,7 +88,7 @@ class Delivery(Worker):
         mono_offset: Callable[[], float] = clock.mono_offset,
     ) -> None:
         super().__init__("delivery", supervisor)
-        self.inbox: Mailbox[Post] = Mailbox()
+        self.inbox: Mailbox[Post] = Mailbox(limit=200_000)  # minutes of partials, while DNS hangs
         self.report = Report()
         self._config, self._identity, self._password = config, identity, password
         self._store, self._echo, self._now, self._wall = store, echo, now, wall
@@ -100,7 +99,7 @@ class Delivery(Worker):
             commands=config.mqtt.commands,
             highest_seq=highest_seq,
         )
-        self._retry = Backoff(INITIAL_S, MAX_S)  # of a final that the broker does not take
+        self._pauses = Pauses()
         self._link: BrokerLink
         self._last_error: str | None = None
         self._last_final_at: float | None = None
@@ -187,10 +186,17 @@ class Delivery(Worker):
             self._deny(COMMANDS, f"cannot be subscribed to: {event.refusal}")
 
     def _lost(self, event: Lost) -> None:
-        self._publisher.lost()
+        now, loss, outbox = self._now(), event.loss, self._publisher.outbox
+        deadly, blameless = self._publisher.deadly, not outbox.laden
+        self._publisher.lost(now if deadly is None else now + self._pauses.deadly())
         self._last_error = str(event.error)
-        now, waiting = self._now(), self._publisher.outbox.finals
-        news = self._troubles.lost(event.error, event.loss, event.lasted_s, now, waiting)
+        if deadly is not None:
+            text = f"of {deadly.size} bytes: the broker ends the connection when it gets it"
+            self._troubles.put_aside(deadly.topic, text, now, outbox.finals)
+        elif blameless and self._troubles.contested(loss, now):
+            loss = Loss.TAKEN_OVER
+            self._link.stand_back()
+        news = self._troubles.lost(event.error, loss, event.lasted_s, now, outbox.finals)
         self._away = news or self._away
 
     def _acknowledged(self, event: Acknowledged) -> None:
@@ -199,10 +205,19 @@ class Delivery(Worker):
             if published is not None:
                 self._came_through(published)
             return
-        retry_at = self._now() + self._retry.next_delay()
+        if event.too_large:
+            self._too_large(event.mid)
+            return
+        retry_at = self._now() + self._pauses.of_a_kind()
         refused = self._publisher.refused(event.mid, retry_at)
         if refused is not None:
             self._deny(refused.topic, f"is refused by the broker: {event.refusal}")
+
+    def _too_large(self, mid: int) -> None:
+        """The broker has a limit that it did not tell."""
+        if not self._publisher.make_lean(mid):
+            refused = self._publisher.refused(mid, self._now() + self._pauses.alone(), alone=True)
+            self._say_too_large(refused)
 
     def _asked(self, asked: Asked) -> None:
         """A command: hand it on, or let its asker know why not."""
@@ -218,6 +233,16 @@ class Delivery(Worker):
 
     def _deny(self, topic: str, why: str, remedy: str = DENIED_REMEDY) -> None:
         self._troubles.deny(topic, why, self._now(), self._publisher.outbox.finals, remedy)
+
+    def _say_too_large(self, refused: Published | None) -> None:
+        if refused is None:
+            return
+        if refused.item is None:
+            self._deny(refused.topic, "is more than the broker takes in a message", SIZE_REMEDY)
+            return
+        text = f"of {refused.size} bytes is more than the broker takes in a message"
+        waiting = self._publisher.outbox.finals
+        self._troubles.put_aside(refused.topic, text, self._now(), waiting)
 
     # Writing
 
@@ -244,10 +269,8 @@ class Delivery(Worker):
             self._publisher.published[message.topic] += 1
 
     def _set_aside(self, offer: Offer) -> None:
-        refused = self._publisher.set_aside(offer, self._now() + self._retry.next_delay())
-        if refused is not None:
-            text = f"of {offer.message.size} bytes is more than the broker takes in a message"
-            self._deny(refused.topic, text, SIZE_REMEDY)
+        refused = self._publisher.set_aside(offer, self._now() + self._pauses.alone())
+        self._say_too_large(refused)
 
     def _came_through(self, published: Published) -> None:
         self._troubles.allow(published.topic)
@@ -255,7 +278,9 @@ class Delivery(Worker):
         if item is None:
             return
         self._link.proven()
-        self._retry.reset()
+        self._pauses.came_through(self._publisher.outbox.aside)
+        if not self._publisher.outbox.aside:
+            self._troubles.none_aside()
         self._store.put(Delivered(item.started.id, item.started.seq))
         text = clean(item.answer.text) if isinstance(item, Final) else ""
         log_published(published, item, text if self._config.transcript.log_text else "")
@@ -324,7 +349,9 @@ class Delivery(Worker):
         elif self._goodbye and not outbox.pending("status"):
             self._over = self._link.say_goodbye()
         if self._over and outbox.finals:
-            why = self._last_error or "the broker was too slow"
+            unwanted = outbox.held_until(now) is not None
+            too_slow = "the broker does not take them" if unwanted else "the broker was too slow"
+            why = self._last_error or too_slow
             if finish.keep:
                 logger.warning("%d finals wait for the next start: %s", outbox.finals, why)
             else:

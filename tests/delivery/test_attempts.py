@@ -7,7 +7,16 @@ import random
 import pytest
 
 from scribed.backoff import Backoff
-from scribed.delivery.attempts import MAX_S, STABLE_S, TAKEN_OVER_S, Attempts, Loss
+from scribed.delivery.attempts import (
+    DEADLY_MAX_S,
+    DEADLY_S,
+    MAX_S,
+    STABLE_S,
+    TAKEN_OVER_S,
+    Attempts,
+    Loss,
+    Pauses,
+)
 
 
 def attempts(protocol: str = "auto", backoff: Backoff | None = None) -> Attempts:
@@ -85,3 +94,14 @@ def test_whoever_took_our_id_is_given_time() -> None:
     tries.connected(0.0)
     tries.failed(Loss.TAKEN_OVER, 10.0)
     assert tries.due_at == 10.0 + TAKEN_OVER_S
+
+
+def test_what_ends_the_connection_waits_for_minutes_until_it_came_through() -> None:
+    pauses = Pauses()
+    waits = [pauses.deadly() for _ in range(50)]
+    assert min(waits) >= DEADLY_S
+    assert 2 * DEADLY_S < max(waits) <= DEADLY_S + DEADLY_MAX_S
+    pauses.came_through(aside=1)  # another one did
+    assert max(pauses.deadly() for _ in range(50)) > 3 * DEADLY_S
+    pauses.came_through(aside=0)
+    assert DEADLY_S <= pauses.deadly() <= 2 * DEADLY_S

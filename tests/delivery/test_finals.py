@@ -100,6 +100,52 @@ def test_late_ones_that_are_refused_do_not_hold_up_fresh_ones_nor_the_other_way(
     assert seqs(finals, 130.0) == [4]
 
 
+def flown(finals: Finals, now: float) -> int:
+    """Write the next one; its `seq`."""
+    item = finals.peek(now)
+    assert item is not None
+    finals.fly(item)
+    return item.started.seq
+
+
+@pytest.mark.parametrize("boot", [None, BEFORE])
+def test_an_end_that_is_refused_holds_up_no_final_nor_the_other_way(
+    boot: EarlierBoot | None,
+) -> None:
+    end = Closed(started(1, 99.0, boot), None, Outcome.NO_SPEECH)
+    finals = posted(end, final(2, 100.0, boot=boot), final(3, 100.0, boot=boot))
+    assert flown(finals, 100.0) == 1
+    finals.back(retry_at=103.0)
+    assert flown(finals, 101.0) == 2
+    finals.back(retry_at=104.0)
+    assert seqs(finals, 101.0) == []
+    assert seqs(finals, 103.0) == [1]
+    assert seqs(finals, 104.0) == [2, 3]
+
+
+def test_a_hold_does_not_outlive_the_freshness_of_what_was_refused() -> None:
+    finals = posted(final(1, 100.0), final(2, 104.0))
+    assert flown(finals, 104.5) == 1
+    finals.back(retry_at=130.0)
+    assert seqs(finals, 106.0) == [2, 1]
+
+
+def test_what_is_put_aside_holds_up_nobody_and_takes_turns() -> None:
+    finals = posted(*(final(seq, 100.0) for seq in (1, 2, 3)), final(4, 10.0))
+    for seq, until in ((1, 110.0), (2, 120.0)):
+        assert flown(finals, 100.0) == seq
+        finals.put_aside(until)
+    assert (len(finals), finals.aside) == (4, 2)
+    assert seqs(finals, 119.0) == [3, 4]
+    assert finals.held_until(119.0) == 120.0
+    assert flown(finals, 120.0) == 1
+    finals.put_aside(180.0)
+    finals.release()
+    assert finals.peek(179.0) is None
+    assert seqs(finals, 180.0) == [2, 1]  # and the next at once, as the first came through
+    assert finals.aside == 0
+
+
 def test_where_there_is_no_room_the_oldest_end_as_evicted_before_anything_is_lost() -> None:
     finals = Finals(STALE_S, limit=2)
     closed = Closed(started(1, 0.0), None, Outcome.NO_SPEECH)

@@ -272,6 +272,20 @@ def test_a_topic_that_the_acl_denies_is_refused_in_words(tmp_path: Path, dial: D
     assert events == [Acknowledged(allowed, None), Acknowledged(denied, "not authorized")]
 
 
+@pytest.mark.parametrize("code", [0x83, 0x95, 0x96, 0xC8])
+def test_a_reason_that_no_puback_may_have_costs_no_connection(dial: Dial, code: int) -> None:
+    with ScriptedBroker(puback_reasons=[code]) as broker:
+        wire = dial(broker.port)
+        greet(wire)
+        refused = wire.publish(Message("transcript", b"{}", 4))
+        (event,) = serve(wire, lambda events: events)
+        assert isinstance(event, Acknowledged)
+        assert (event.mid, event.too_large) == (refused, code == 0x95)
+        assert event.refusal
+        taken = wire.publish(Message("transcript", b"{}", 4))
+        assert serve(wire, lambda events: events) == [Acknowledged(taken, None)]
+
+
 def test_the_one_who_is_taken_over_is_told_by_whom(dial: Dial) -> None:
     with ScriptedBroker(farewell=b"\xe0\x02\x8e\x00") as broker:
         wire = dial(broker.port)
@@ -304,6 +318,7 @@ def test_a_broker_that_gives_no_reason_is_suspected_of_a_second_client(
     greet(first)
     greet(dial(broker.port))
     assert f'another client is connected as "{IDENTITY.client_id}"' in str(failure(first))
+    assert first.loss is Loss.CLOSED
 
 
 def test_the_brokers_limits_are_known(tmp_path: Path, dial: Dial) -> None:

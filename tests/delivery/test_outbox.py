@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from scribed.delivery.outbox import (
+    LEAN_AFTER,
     REPLIES,
+    TRIES,
     Address,
     Again,
     Answer,
@@ -48,9 +50,9 @@ class Wired:
         mid = next(mid for mid, sent in self.flight.items() if sent == parcel)
         assert self.outbox.acknowledged(mid) == self.flight.pop(mid)
 
-    def lose(self) -> None:
-        self.outbox.lost()
+    def lose(self, retry_at: float = 0.0) -> bool:
         self.flight.clear()
+        return self.outbox.lost(retry_at)
 
 
 def test_finals_go_one_at_a_time_in_order() -> None:
@@ -127,7 +129,7 @@ def test_what_was_in_flight_when_the_connection_broke_goes_first_on_the_next() -
     wired.lose()
     wired.outbox.connected(20)
     assert wired.write_all() == [final(1, 0.0), *map(transient, "abc")]
-    assert wired.outbox.losses == 1
+    assert not wired.outbox.lean(final(1, 0.0))
 
 
 def test_a_transient_that_waited_too_long_is_dropped_and_counted() -> None:
@@ -171,6 +173,61 @@ def test_a_refused_final_stays_first_and_is_not_offered_before_its_time() -> Non
     assert wired.outbox.held_until(3.9) == 4.0
     assert wired.write_all(now=4.0) == [final(1, 0.0)]
     assert not wired.outbox.done(4.0)
+
+
+def test_a_final_that_ends_every_connection_is_made_lean_and_then_put_aside() -> None:
+    wired = Wired(Outbox(5.0))
+    wired.outbox.post(final(1, 0.0))
+    wired.outbox.post(final(2, 0.0))
+    for _ in range(LEAN_AFTER):
+        assert not wired.outbox.lean(final(1, 0.0))
+        assert wired.write() == final(1, 0.0)
+        assert wired.outbox.deadly is None
+        wired.lose()
+    assert wired.outbox.lean(final(1, 0.0))
+    assert wired.write() == final(1, 0.0) == wired.outbox.deadly
+    wired.lose(retry_at=60.0)
+    wired.outbox.release()
+    assert wired.write_all() == [final(2, 0.0)]
+    wired.acknowledge(final(2, 0.0))
+    assert (wired.outbox.aside, wired.outbox.done(59.0)) == (1, True)
+    assert wired.write_all(now=60.0) == [final(1, 0.0)]
+    wired.acknowledge(final(1, 0.0))
+    assert (wired.outbox.aside, wired.outbox.finals) == (0, 0)
+    assert not wired.outbox.lean(final(1, 0.0))
+
+
+def test_what_is_aside_is_tried_again_after_a_loss_that_was_none_of_its_fault() -> None:
+    wired = Wired(Outbox(5.0))
+    wired.outbox.post(final(1, 0.0))
+    for _ in range(LEAN_AFTER + 1):
+        wired.write()
+        wired.lose(retry_at=600.0)
+    assert wired.write_all() == []
+    wired.lose()
+    assert wired.write_all() == [final(1, 0.0)]
+
+
+def test_a_final_that_is_refused_without_end_lets_another_one_have_its_turn() -> None:
+    wired = Wired(Outbox(5.0))
+    wired.outbox.post(final(1, 0.0))
+    wired.outbox.post(final(2, 0.0))
+    for _ in range(TRIES):
+        assert wired.write() == final(1, 0.0)
+        wired.outbox.refused(wired.mid, retry_at=0.0)
+    assert wired.write() == final(2, 0.0)
+
+
+def test_what_is_said_again_and_ends_every_connection_is_given_up() -> None:
+    wired = Wired(Outbox(5.0))
+    wired.outbox.restate([final(1, 0.0), final(2, 0.0)])
+    given_up = []
+    for _ in range(LEAN_AFTER + 1):
+        assert wired.write() == Again(final(1, 0.0))
+        given_up.append(wired.lose())
+    assert given_up == [False] * LEAN_AFTER + [True]
+    assert wired.write_all() == [Again(final(2, 0.0))]
+    assert wired.outbox.dropped["refused"] == 1
 
 
 def test_a_refused_transient_is_dropped_and_counted() -> None:

@@ -14,8 +14,9 @@ from scribed.config import TranscriptSection
 from scribed.delivery.commands import COMMANDS
 from scribed.delivery.events import Asked
 from scribed.delivery.finals import LIMIT
+from scribed.delivery.outbox import LEAN_AFTER
 from scribed.delivery.payloads import Moment
-from scribed.delivery.publisher import LEAN_AFTER, Offer, Publisher
+from scribed.delivery.publisher import Offer, Publisher
 from scribed.delivery.report import Report, report
 from scribed.delivery.schemas import Metrics, Muted
 from scribed.delivery.topics import ALERT_CODES, Message

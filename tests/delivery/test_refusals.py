@@ -31,6 +31,26 @@ def test_an_id_is_ours_again_when_nobody_took_it_for_a_minute() -> None:
     assert refusals.connected_since(1030.0, 5000.0) == []
 
 
+def closes(refusals: Refusals, *at: float) -> list[bool]:
+    return [refusals.contested(Loss.CLOSED, now) for now in at]
+
+
+def test_three_connections_closed_without_a_word_within_a_minute_are_another_client() -> None:
+    refusals = Refusals()
+    assert closes(refusals, 0.0, 40.0, 80.0, 99.0) == [False, False, False, True]
+    refusals.ended(Loss.TAKEN_OVER, "another client", 99.0)
+    assert closes(refusals, 500.0) == [True]  # as long as the alert stands
+    assert refusals.connected_since(530.0, 530.0 + ALONE_S) == [AlertCleared("duplicate_id")]
+    assert closes(refusals, 591.0, 592.0) == [False, False]
+
+
+def test_a_broker_that_is_started_again_and_again_is_no_other_client() -> None:
+    refusals = Refusals()
+    for now in (1.0, 2.0, 3.0, 4.0):
+        assert closes(refusals, now) == [False]
+        assert not refusals.contested(Loss.UNREACHABLE, now + 0.5)
+
+
 @pytest.mark.parametrize(
     ("loss", "remedy"),
     [

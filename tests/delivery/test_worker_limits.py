@@ -1,0 +1,179 @@
+"""Delivery at brokers with limits that they do not tell, and beside a client with the same id."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from scribed.delivery.attempts import MAX_S
+from scribed.delivery.outbox import LEAN_AFTER
+from scribed.delivery.refusals import ALONE_S
+from scribed.demo.broker import Broker
+from scribed.model import Alert, AlertCleared, Closed, Outcome
+from tests.delivery.peers import (
+    BASE,
+    IDENTITY,
+    Clock,
+    Relay,
+    Rig,
+    Robot,
+    ended,
+    final,
+    started,
+    wait_for,
+)
+
+LONG = "and then straight on " * 100
+
+
+class TightBroker(Broker):
+    """A broker that takes large messages, or no longer, as it runs; its clients are not told."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory)
+        self._path, self._told = directory / "mosquitto.conf", directory / "mosquitto.log"
+        self._lines = self._path.read_text()
+
+    def __enter__(self) -> TightBroker:
+        super().__enter__()
+        return self
+
+    def limit(self, line: str = "") -> None:
+        """Change its configuration: `line` says what it takes."""
+        self._path.write_text(f"{self._lines}{line or 'message_size_limit 0'}\n")
+        before = self._reloads()
+        os.kill(self.pid, signal.SIGHUP)
+        wait_for(lambda: self._reloads() > before, "the broker to read it")
+
+    def _reloads(self) -> int:
+        return self._told.read_text(errors="replace").count("Reloading config")
+
+
+@pytest.fixture
+def tight(tmp_path: Path) -> Iterator[TightBroker]:
+    with TightBroker(tmp_path) as broker:
+        yield broker
+
+
+def speak(rig: Rig, seq: int, text: str = "stop", words: int = 1) -> None:
+    now = rig.now()
+    timed = (final(seq, now).answer.words or ()) * words
+    rig.post(started(seq, now - 1.5), ended(seq, now - 0.2), final(seq, now, text, words=timed))
+
+
+def ready(rig: Rig) -> None:
+    rig.online()
+    wait_for(lambda: rig.delivery.report.published.get("muted"), "all that is retained")
+
+
+def test_what_exceeds_a_limit_that_nobody_told_goes_without_words_and_else_waits(
+    tight: TightBroker,
+) -> None:
+    now = Clock()
+    with Robot(tight.port) as robot, Rig(tight.port, now=now) as rig:
+        ready(rig)
+        tight.limit("message_size_limit 1200")
+        speak(rig, 1, words=40)
+        (first,) = robot.hears("transcript")
+        assert first.json["words"] is None
+        speak(rig, 2, LONG)
+        alert = rig.tells(Alert, "mqtt_denied")
+        assert alert.message.startswith(f"{BASE}/transcript of 5")
+        assert alert.message.endswith(" bytes is more than the broker takes in a message")
+        assert "message_size_limit" in alert.remedy
+        speak(rig, 3)
+        robot.hears("transcript", 2)
+        wait_for(lambda: rig.delivery.report.queued == 1)
+        since = rig.delivery.report.since
+        tight.limit()
+        now.skip(MAX_S, rig)
+        (late,) = robot.hears("late")
+        assert (late.json["seq"], late.json["text"]) == (2, LONG.strip())
+        rig.tells(AlertCleared, "mqtt_denied")
+        assert rig.delivery.report.since == since  # one connection all the time
+        assert robot.seqs("transcript", "late") == [1, 3, 2]
+
+
+def test_what_ends_every_connection_is_put_aside_until_the_broker_takes_it(tmp_path: Path) -> None:
+    now = Clock()
+    with (
+        Broker(tmp_path, max_packet_size=1200) as broker,  # which version 3.1.1 cannot tell
+        Robot(broker.port) as robot,
+        Relay(broker.port) as relay,
+        Rig(relay.port, now=now, protocol="3.1.1") as rig,
+    ):
+        ready(rig)
+        speak(rig, 1, LONG)
+
+        def denied() -> bool:
+            now.skip(0.1, rig)  # the pauses before each attempt
+            rig.told += rig.supervisor.drain()
+            return any(getattr(item, "code", "") == "mqtt_denied" for item in rig.told)
+
+        wait_for(denied, "the alert")
+        alert = rig.tells(Alert, "mqtt_denied")
+        assert " of 5" in alert.message
+        assert alert.message.endswith(" bytes: the broker ends the connection when it gets it")
+        assert "message_size_limit" in alert.remedy
+        now.skip(MAX_S, rig)
+        rig.online()
+        speak(rig, 2)
+        (behind,) = robot.hears("transcript")
+        assert behind.json["seq"] == 2
+        wait_for(lambda: rig.delivery.report.queued == 1)
+        assert relay.connections == LEAN_AFTER + 2
+        assert not any(getattr(item, "code", "") == "duplicate_id" for item in rig.told)
+        relay.refusing = True  # the robot shall be back before the final is
+        broker.stop()
+        with Broker(tmp_path, port=broker.port):
+            robot.returns(2)
+            relay.refusing = False
+            now.skip(MAX_S, rig)
+            (late,) = robot.hears("late")
+            assert (late.json["seq"], late.json["words"]) == (1, None)
+            rig.tells(AlertCleared, "mqtt_denied")
+            rig.finish()
+
+
+def test_a_topic_that_the_acl_forgot_does_not_hold_up_what_is_said(tmp_path: Path) -> None:
+    acl = f"topic readwrite {BASE}/#\ntopic deny {BASE}/ended\n"
+    with Broker(tmp_path, acl=acl) as broker, Robot(broker.port) as robot:
+        now = Clock()
+        with Rig(broker.port, now=now) as rig:
+            ready(rig)
+            rig.post(
+                started(1, now() - 1.0), Closed(started(1, now() - 1.0), None, Outcome.NO_SPEECH)
+            )
+            rig.tells(Alert, "mqtt_denied")
+            speak(rig, 2)
+            robot.hears("transcript")
+            now.skip(40, rig)
+            rig.post(final(3, now() - 10))
+            robot.hears("late")
+            assert rig.delivery.report.queued == 1
+
+
+def test_a_client_with_our_id_is_suspected_where_the_broker_says_nothing(broker: Broker) -> None:
+    now = Clock()
+    text = f'another client is connected as "{IDENTITY.client_id}" (mqtt.client_id)'
+    with Rig(broker.port, now=now) as rig:
+        for turn in range(3):
+            ready(rig)
+            wait_for(lambda: not rig.delivery.report.queued)
+            with Rig(broker.port, protocol="3.1.1"):
+                wait_for(lambda: not rig.delivery.report.connected, f"the loss of turn {turn}")
+            if turn < 2:
+                now.skip(5, rig)
+        alert = rig.tells(Alert, "duplicate_id")
+        assert alert.message.endswith(text)
+        now.skip(20, rig)
+        wait_for(lambda: rig.delivery.report.last_error)
+        assert not rig.delivery.report.connected  # it stands back for 30 s
+        now.skip(11, rig)
+        rig.online()
+        now.skip(ALONE_S, rig)
+        rig.tells(AlertCleared, "duplicate_id")
