@@ -42,6 +42,14 @@ class _Closed:
     reasons: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class _Purging:
+    """The uplink's part of a purge, and then the store's: what is set aside, where it is named."""
+
+    command: Command
+    purged: int | None = None  #: by the uplink
+
+
 class Commands:
     """Used by the supervisor's thread only.
 
@@ -106,8 +114,10 @@ class Commands:
         self._capture.put(Mute(bool(self.muted), relay))
 
     def carried_out(self, reply: Reply) -> None:
-        """Capture has closed or opened the microphone: remember it, then say that it is done."""
+        """A part of a command is done: go on with the next, or say that it is done."""
         done = reply.token
+        if isinstance(done, _Purging):
+            self._purge_on(done, reply)
         if not isinstance(done, _Closed):
             return
         if reply.error is not None:
@@ -123,7 +133,20 @@ class Commands:
             _refuse(command, "malformed", "ids is a list of utterances, or null for all of them")
             return
         wanted = None if ids is None else frozenset(str(each) for each in ids)
-        self._uplink.put(Purge(wanted, Outcome.EVICTED, command))
+        relay = Command("spool", command.args, command.local, self._mailbox, _Purging(command))
+        self._uplink.put(Purge(wanted, Outcome.EVICTED, relay))
+
+    def _purge_on(self, purging: _Purging, reply: Reply) -> None:
+        """The uplink has ended what waits, and then the store has deleted what is set aside."""
+        command, purged = purging.command, int(reply.result.get("purged", 0))
+        if reply.error is not None:
+            command.answer.put(Reply(command.token, error=reply.error))
+        elif purging.purged is None and command.args.get("ids"):
+            token = _Purging(command, purged)
+            self._store.put(Command("spool", command.args, command.local, self._mailbox, token))
+        else:
+            total = purged + (purging.purged or 0)
+            command.answer.put(Reply(command.token, {"purged": total}))
 
 
 def _refuse(command: Command, code: str, message: str) -> None:

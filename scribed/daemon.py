@@ -99,6 +99,7 @@ class Daemon:
             delivery=delivery.inbox,
             budget=budget,
             supervisor=self._mailbox,
+            clock_synced=clock_synced,
         )
         muted = mute_reasons(opened.recovery.facts.get(MUTE_FACT))
         capture = self._new_capture(opened, to_store, uplink, delivery, budget, muted=bool(muted))

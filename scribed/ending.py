@@ -11,6 +11,7 @@ from scribed import clock
 from scribed.capture.worker import SourceEnded
 from scribed.delivery.worker import Finish
 from scribed.errors import ExitStatus
+from scribed.model import LinkWell
 from scribed.service import notify
 from scribed.store.worker import Close
 from scribed.supervisor import Supervisor
@@ -23,8 +24,10 @@ CAPTURE_STOP_S = 0.8
 """How long capture has to end: it wakes every 100 ms, but may be opening a device."""
 DELIVERY_STOP_S = 0.9
 """How long delivery has for its last messages, after the uplink's grace."""
-STORE_STOP_S = 0.8
-"""How long the store has to bring what waits where a reboot spares it."""
+STORE_STOP_S = 0.5
+LIMIT_S = 1.7
+"""How long the store has to bring what waits where a reboot spares it: at least, and after the
+grace; a stop takes 2 s more than the grace at most."""
 NO_PROGRESS_S = 60.0
 """After the end of a file or pipe: give up when nothing was answered for so long."""
 LAST_MESSAGES_S = 30.0
@@ -36,7 +39,7 @@ class Ending:
 
     def __init__(self, supervisor: Supervisor, *, grace_s: float, keeps: bool) -> None:
         self._supervisor, self._workers = supervisor, supervisor.workers
-        self._grace_s, self._keeps = grace_s, keeps
+        self._grace_s, self._keeps, self._begun_at = grace_s, keeps, clock.now()
 
     def stop(self) -> ExitStatus:
         """Asked to stop: end within the grace and 2 s, whatever a peer does."""
@@ -85,6 +88,7 @@ class Ending:
 
     def _begin(self, why: str) -> None:
         self._supervisor.stopping, self._supervisor.stop_asked = True, False
+        self._workers.store.inbox.put(LinkWell(False))  # what waits goes to the disk meanwhile
         logger.info("%s", why)
         notify.stopping()
 
@@ -111,7 +115,12 @@ class Ending:
         workers.control.inbox.put(Stop())
         next_seq = None if workers.capture.is_alive() else workers.capture.next_seq
         workers.store.inbox.put(Close(next_seq))
-        supervisor.wait_for(workers.store, clock.now() + STORE_STOP_S)
+        store_by = max(clock.now() + STORE_STOP_S, self._begun_at + self._grace_s + LIMIT_S)
+        supervisor.wait_for(workers.store, store_by)
+        workers.store.join(max(0.0, store_by - clock.now()))  # also where another has crashed
+        if workers.store.is_alive() and workers.store.report.runtime_files:
+            left = workers.store.report.runtime_files
+            logger.error("the disk is too slow: %d utterance(s) are only in memory files", left)
         if delivery.is_alive() and not self._keeps:
             self._tell_what_is_lost()
         logger.info("stopped")

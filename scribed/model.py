@@ -232,11 +232,13 @@ class Alert:
     message: str
     remedy: str
     severity: str = "error"  #: warning | error
+    owner: str = ""  #: who raises it, where several may; it lasts until the last has cleared it
 
 
 @dataclass(frozen=True, slots=True)
 class AlertCleared:
     code: str
+    owner: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -351,3 +353,4 @@ class Restated:
 
     token: object
     items: tuple[Final | Closed, ...]
+    last: bool = True  #: False: there are more to come

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from scribed import clock, overview
+from scribed.alerts import Alerts
 from scribed.capture.worker import Capture, SourceEnded
 from scribed.commands import Commands
 from scribed.delivery import payloads
@@ -75,6 +76,7 @@ class Supervisor:
         self.failed: Crashed | None = None
         self._mailbox, self._constants, self._identity = mailbox, constants, identity
         self._last_status = ""
+        self._alerts = Alerts()
         self._metrics_at = self._state_at = 0.0
         self._clock_was_synced = clock_synced()
         self._commands = Commands(
@@ -142,7 +144,9 @@ class Supervisor:
 
     def note(self, item: object) -> None:
         """Something changed, or is asked for: pass it on, and say how the daemon is now."""
-        if isinstance(item, (Alert, AlertCleared, Event)):
+        if isinstance(item, (Alert, AlertCleared)):
+            self.workers.delivery.inbox.put(self._alerts.take(item))
+        elif isinstance(item, Event):
             self.workers.delivery.inbox.put(item)
         elif isinstance(item, Command):
             self._commands.take(item)

@@ -47,9 +47,12 @@ class Office:
         (order,) = self.mail("capture")
         assert isinstance(order, Mute)
         order.done()
+        self.relay()
+        return order
+
+    def relay(self) -> None:
         for reply in self.mail("main"):
             self.commands.carried_out(reply)
-        return order
 
     @property
     def refusal(self) -> str:
@@ -141,10 +144,20 @@ def test_each_command_goes_to_whoever_carries_it_out(office: Office) -> None:
 def test_a_purge_is_the_uplink_s_since_it_owns_what_waits(office: Office) -> None:
     some = office.ask("spool", {"verb": "purge", "ids": ["01A", 5]})
     all_ = office.ask("spool", {"verb": "purge", "ids": None})
-    assert office.mail("uplink") == [
-        Purge(frozenset({"01A", "5"}), Outcome.EVICTED, some),
-        Purge(None, Outcome.EVICTED, all_),
-    ]
+    first, second = office.mail("uplink")
+    assert (first.ids, first.outcome) == (frozenset({"01A", "5"}), Outcome.EVICTED)
+    first.command.answer.put(Reply(first.command.token, {"purged": 1}))
+    office.relay()
+    (aside,) = office.mail("store")  # what is set aside is the store's, where it is named
+    assert aside.args == some.args
+    aside.answer.put(Reply(aside.token, {"purged": 1}))
+    office.relay()
+    assert office.mail("answers") == [Reply(7, {"purged": 2})]
+    assert second.ids is None
+    second.command.answer.put(Reply(second.command.token, {"purged": 3}))
+    office.relay()
+    assert office.mail("store") == []
+    assert office.mail("answers") == [Reply(all_.token, {"purged": 3})]
     office.ask("spool", {"verb": "purge", "ids": "all"})
     assert office.refusal == "malformed"
 

@@ -194,7 +194,7 @@ class Backlog:
 
     def yields_at(self) -> float | None:
         """When `must_yield()` will be true if nothing happens until then."""
-        if not any(entry.as_old for entry in self._unanswered):
+        if self.starved or not any(entry.as_old for entry in self._unanswered):
             return None
         first = min((entry.opened_at for entry in self._fresh.values()), default=None)
         return None if first is None else first + YIELD_S
@@ -341,8 +341,9 @@ class Backlog:
 
     def condemned_at(self) -> float | None:
         """When `condemned()` has something at the latest."""
-        first = min((entry.refused_at for entry in self._held.values()), default=None)
-        return None if first is None else first + PATIENCE_S
+        if not self._held:
+            return None
+        return min(entry.refused_at for entry in self._held.values()) + PATIENCE_S
 
     def suspect(self) -> UtteranceId | None:
         """Whose turn it was when the connection ended: it may be what the service cannot take."""

@@ -7,6 +7,7 @@ It moves bytes between the session (pure) and the connection (the socket), never
 from __future__ import annotations
 
 import collections
+import math
 import select
 from collections.abc import Callable
 from typing import Any
@@ -53,7 +54,7 @@ class Exchange:
         self._departing: collections.deque[tuple[UtteranceId, int]] = collections.deque()
         self._departure_check_s = DEPARTURE_FIRST_S
         self._readable = True
-        self._check_at = 0.0
+        self._check_at = self._timer_at = 0.0
         self._poller = select.poll()
         self._poller.register(inbox, select.POLLIN)
         self._poller.register(connection.fileno(), select.POLLIN)
@@ -66,25 +67,28 @@ class Exchange:
         if self._readable and self._receive():
             return self.session.events()
         try:
-            self.session.handle_timer(clock.now())
+            now = clock.now()
+            if now >= self._timer_at:
+                self.session.handle_timer(now)
             self._send(backlog)
-            if clock.now() >= self._check_at:
+            if now >= self._check_at:
                 self._check_peer(busy=len(backlog) > 0)
         except TransportError as exc:
             self._receive()  # the reason may have come before the end
             return [*self.session.events(), Failed(Remedy.BACK_OFF, str(exc))]
         return self.session.events()
 
-    def wait(self, until: float, backlog: Backlog) -> None:
-        """Sleep until there is something to do, at most to `until`."""
+    def wait(self, until: float, backlog: Backlog) -> bool:
+        """Sleep until there is something to do, at most to `until`; whether there is mail."""
         now = clock.now()
         times = [until, self._check_at]
         if self.ready and (paced := backlog.paced_until()) is not None and paced > now:
             times.append(paced)
         if (yields := backlog.yields_at()) is not None:
             times.append(yields)
-        if (timer := self.session.timer()) is not None:
-            times.append(timer)
+        timer = self.session.timer()
+        self._timer_at = math.inf if timer is None else timer
+        times.append(self._timer_at)
         if self._departing:
             times.append(now + self._departure_check_s)
             self._departure_check_s = min(2 * self._departure_check_s, DEPARTURE_MAX_S)
@@ -97,10 +101,10 @@ class Exchange:
         if wanted != self._wanted:
             self._wanted = wanted
             self._poller.modify(self._socket, wanted)
-        ready = self._poller.poll(timeout * 1000)
-        self._readable = self._connection.pending() or any(
-            fd == self._socket and events != select.POLLOUT for fd, events in ready
-        )
+        ready = dict(self._poller.poll(timeout * 1000))
+        events = ready.pop(self._socket, 0)
+        self._readable = events not in (0, select.POLLOUT) or self._connection.pending()
+        return bool(ready)
 
     def unsent(self) -> int:
         """Bytes that the peer's TCP has not acknowledged."""

@@ -46,7 +46,7 @@ class Troubles:
         """Raise an alert, or change what it says."""
         if self._raised.get(code) != message:
             self._raised[code] = message
-            self._supervisor.put(Alert(code, message, REMEDIES[code]))
+            self._supervisor.put(Alert(code, message, REMEDIES[code], owner="uplink"))
 
     def over(self) -> None:
         """A text was committed: nothing is wrong with link or account any more."""
@@ -57,4 +57,4 @@ class Troubles:
     def clear(self, code: str) -> None:
         """The trouble is over."""
         if self._raised.pop(code, None) is not None:
-            self._supervisor.put(AlertCleared(code))
+            self._supervisor.put(AlertCleared(code, "uplink"))

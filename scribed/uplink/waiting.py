@@ -6,8 +6,9 @@ What is heard is in the store's files as well; here rests only the audio that is
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 from scribed import clock
 from scribed.config import Config
@@ -63,8 +64,7 @@ class Purge:
 Mail = SegmentEvent | Recovered | Kept | Loaded | Gone | Purge
 
 
-@dataclass(frozen=True, slots=True)
-class Tally:
+class Tally(NamedTuple):
     """How the utterances stand; replaced whole."""
 
     utterances: int = 0  #: that wait for an answer
@@ -93,6 +93,7 @@ class Waiting:
         budget: Budget,
         supervisor: Mailbox[Any],
         troubles: Troubles,
+        clock_synced: Callable[[], bool | None],
     ) -> None:
         self.backlog = Backlog(
             stale_after_s=config.transcript.stale_after_s,
@@ -109,6 +110,7 @@ class Waiting:
         self._max_age_s = config.spool.max_age_h * 3600
         self._store, self._delivery, self._budget = store, delivery, budget
         self._supervisor, self._troubles = supervisor, troubles
+        self._clock_synced = clock_synced
         self._well = True  # so the store was told
         self._expire_at = 0.0
 
@@ -117,6 +119,8 @@ class Waiting:
     def take(self, item: Mail, now: float) -> None:
         """What capture heard, or what the store says."""
         match item:
+            case UtteranceAudio():
+                self._hear(item, now)
             case Recovered():
                 self._recover(item, now)
             case Kept(id=id):
@@ -155,7 +159,8 @@ class Waiting:
         boot = found.started.boot
         if boot is None:
             return found.ended.at
-        age_s = clock.wall() - (found.ended.at + boot.unix_offset) if boot.clock_synced else 0.0
+        told = boot.clock_synced and self._clock_synced()  # else a wrong clock would end it
+        age_s = clock.wall() - (found.ended.at + boot.unix_offset) if told else 0.0
         return now - max(age_s, self._stale_after_s + 1.0)  # of an earlier boot: stale for sure
 
     def _gone(self, id: UtteranceId, outcome: Outcome) -> None:
@@ -216,8 +221,9 @@ class Waiting:
         return min((at for at in times if at is not None), default=None)
 
     def _make_room(self) -> None:
-        limit = self._budget.limit
-        self._budget.refund(self.backlog.park(min(RAM_BYTES, limit // 2)))
+        limit, here = self._budget.limit, min(RAM_BYTES, self._budget.limit // 2)
+        if self.backlog.ram > here:
+            self._budget.refund(self.backlog.park(here))
         while self._budget.used > limit:
             entry = self.backlog.oldest_sealed(here=True)
             if entry is None:
@@ -234,8 +240,7 @@ class Waiting:
         before = (tally.utterances, tally.ram_bytes, tally.nbytes)
         if before != (len(backlog), backlog.ram, backlog.nbytes):
             waited = bool(backlog and tally.utterances)
-            self.tally = replace(
-                tally,
+            self.tally = tally._replace(
                 utterances=len(backlog),
                 nbytes=backlog.nbytes,
                 ram_bytes=backlog.ram,
@@ -282,7 +287,7 @@ class Waiting:
             committed_at=now,
         )
         self._settle(entry, final)
-        self.tally = replace(self.tally, committed=self.tally.committed + 1)
+        self.tally = self.tally._replace(committed=self.tally.committed + 1)
         return True
 
     def charge(self, failed: Failed, now: float) -> None:
@@ -306,7 +311,7 @@ class Waiting:
         self.torn = self.torn or (entry.begun and not entry.end_sent)
         self.backlog.conclude(entry.id)
         self._settle(entry, Closed(entry.started, entry.ended, outcome))
-        self.tally = replace(self.tally, without_text=self.tally.without_text + 1)
+        self.tally = self.tally._replace(without_text=self.tally.without_text + 1)
 
     def tell_store(self, *, well: bool) -> None:
         """Say whether answers come in time, where that has changed."""
@@ -317,6 +322,6 @@ class Waiting:
     def _settle(self, entry: Entry, end: Final | Closed) -> None:
         self._budget.refund(entry.ram)
         repeated = self.tally.repeated + max(entry.attempt - 1, 0)
-        self.tally = replace(self.tally, progress_at=clock.now(), repeated=repeated)
+        self.tally = self.tally._replace(progress_at=clock.now(), repeated=repeated)
         self._store.put(end)
         self._delivery.put(end)

@@ -20,8 +20,8 @@ import contextlib
 import logging
 import select
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 from scribed import clock
 from scribed.config import Config
@@ -62,12 +62,11 @@ class Drain:
     everything: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class UplinkReport:
+class UplinkReport(NamedTuple):
     """What the uplink reports: replaced whole, for the supervisor to look at."""
 
     link: Link
-    tally: Tally = field(default_factory=Tally)
+    tally: Tally = Tally()
     connects: int = 0
     abandoned: int = 0  #: connections that were given up so that fresh speech need not wait
     audio_sent_s: float = 0.0
@@ -90,6 +89,7 @@ class Uplink(Worker):
         delivery: Mailbox[Any],
         budget: Budget,
         supervisor: Mailbox[Any],
+        clock_synced: Callable[[], bool | None],
     ) -> None:
         super().__init__("uplink", supervisor)
         self.inbox: Mailbox[Mail | Drain] = Mailbox(limit=1_000_000)  # the budget bounds it
@@ -104,6 +104,7 @@ class Uplink(Worker):
             budget=budget,
             supervisor=supervisor,
             troubles=self._troubles,
+            clock_synced=clock_synced,
         )
         self._backlog = self._waiting.backlog
         self._retries = Retries(config.retry)
@@ -163,7 +164,7 @@ class Uplink(Worker):
         """One connection from beginning to end; why it ended, None for our own choice."""
         self._retries.tried(clock.now())
         self._set_link(LinkState.CONNECTING)
-        self.report = replace(self.report, connects=self.report.connects + 1)
+        self.report = self.report._replace(connects=self.report.connects + 1)
         self.beat(self._provider.connect_timeout_s + RESOLVE_S)
         try:
             session = self._new_session()
@@ -184,8 +185,9 @@ class Uplink(Worker):
 
     def _pump(self, exchange: Exchange) -> Failed | None:
         idle_since = clock.now()
+        has_mail = True
         while True:
-            self._take_mail()
+            self._take_mail(has_mail=has_mail)
             for event in exchange.turn(self._backlog):
                 match event:
                     case Ready(session_id=session_id):
@@ -197,18 +199,18 @@ class Uplink(Worker):
                         self._on_committed(event)
                     case Failed():
                         return event
-            self._count_sent(exchange)
             now = clock.now()
+            self._count_sent(exchange)
             if self._backlog.sendable:
                 idle_since = now
             if self._finished() or self._waiting.torn or self._is_idle(now - idle_since):
                 return None
             if self._backlog.must_yield(now, exchange.unsent):
-                self.report = replace(self.report, abandoned=self.report.abandoned + 1)
+                self.report = self.report._replace(abandoned=self.report.abandoned + 1)
                 logger.info("somebody speaks: old speech is sent again later")
                 return None
             self.beat(REST_S)
-            exchange.wait(self._wake_at(idle_since), self._backlog)
+            has_mail = exchange.wait(self._wake_at(now, idle_since), self._backlog)
 
     def _count_sent(self, exchange: Exchange) -> None:
         self._audio_sent_s += exchange.audio_s
@@ -218,8 +220,8 @@ class Uplink(Worker):
     def _is_idle(self, since_s: float) -> bool:
         return self._provider.connect == "on_speech" and since_s >= self._provider.idle_s
 
-    def _wake_at(self, idle_since: float) -> float:
-        times = [clock.now() + REST_S, *self._own_timers()]
+    def _wake_at(self, now: float, idle_since: float) -> float:
+        times = [now + REST_S, *self._own_timers()]
         if self._provider.connect == "on_speech" and not self._backlog.sendable:
             times.append(idle_since + self._provider.idle_s)
         return min(times)
@@ -269,9 +271,9 @@ class Uplink(Worker):
 
     # Mail, and what is told
 
-    def _take_mail(self) -> None:
+    def _take_mail(self, *, has_mail: bool = True) -> None:
         now = clock.now()
-        for item in self.inbox.drain():
+        for item in self.inbox.drain() if has_mail else ():
             if isinstance(item, Drain):
                 self._drain = item
                 continue
@@ -284,7 +286,7 @@ class Uplink(Worker):
         self._waiting.count()
         if self._waiting.tally is not self.report.tally:
             sent_s = self._audio_sent_s
-            self.report = replace(self.report, tally=self._waiting.tally, audio_sent_s=sent_s)
+            self.report = self.report._replace(tally=self._waiting.tally, audio_sent_s=sent_s)
 
     def _set_link(self, state: LinkState, error: str | None = None) -> None:
         link = self.report.link
@@ -293,5 +295,5 @@ class Uplink(Worker):
             return
         since = link.since if state is link.state else clock.now()
         changed = Link(state, since, None if state is LinkState.CONNECTED else kept)
-        self.report = replace(self.report, link=changed)
+        self.report = self.report._replace(link=changed)
         self.supervisor.put(changed)

@@ -85,6 +85,7 @@ class Rig:
             delivery=self.delivered,
             budget=self.budget,
             supervisor=self.supervisor,
+            clock_synced=lambda: True,
         )
 
     def __enter__(self) -> Rig:

@@ -51,7 +51,7 @@ class Desk:
         self.delivery: Mailbox[Any] = Mailbox()
         self.supervisor: Mailbox[Any] = Mailbox()
         self.budget = Budget(32 << 20)
-        self.now = clock.now()
+        self.now, self.synced = clock.now(), True
         self.waiting = Waiting(
             msgspec.convert(sections, Config),
             store=self.store,
@@ -59,6 +59,7 @@ class Desk:
             budget=self.budget,
             supervisor=self.supervisor,
             troubles=Troubles(self.supervisor),
+            clock_synced=lambda: self.synced,
         )
 
     def close(self) -> None:
@@ -251,13 +252,19 @@ def test_speech_of_this_boot_is_as_old_as_it_is(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize(
-    ("unix_ago", "synced", "expired"),
-    [(7200.0, True, True), (60.0, True, False), (7200.0, False, False)],
+    ("unix_ago", "synced", "now_synced", "expired"),
+    [
+        (7200.0, True, True, True),
+        (60.0, True, True, False),
+        (7200.0, False, True, False),
+        (7200.0, True, False, False),
+    ],
 )
 def test_speech_of_an_earlier_boot_is_old_and_its_age_counts_where_the_clock_was_set(
-    unix_ago: float, synced: bool, expired: bool
+    unix_ago: float, synced: bool, now_synced: bool, expired: bool
 ) -> None:
     desk = Desk(spool={"max_age_h": 1.0})
+    desk.synced = now_synced
     boot = EarlierBoot("b0", clock.wall() - unix_ago - 500.0, synced)
     desk.take(recovered(1, ended_at=500.0, boot=boot))
     desk.pass_time()
