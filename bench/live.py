@@ -7,6 +7,7 @@ service of its own that answers after 250 ms.
 from __future__ import annotations
 
 import argparse
+import compileall
 import contextlib
 import json
 import os
@@ -108,6 +109,9 @@ def _endpoint(url: str) -> str:
 def _start_scribed(directory: Path, url: str, port: int) -> subprocess.Popen[bytes]:
     path = directory / "scribed.toml"
     path.write_text(CONFIGURATION.format(url=url, port=port), "utf-8")
+    compileall.compile_dir(
+        Path(__file__).parents[1] / "scribed", quiet=2
+    )  # as where it is installed
     environment = os.environ | {
         "ELEVENLABS_API_KEY": KEY,
         "STATE_DIRECTORY": str(directory / "state"),

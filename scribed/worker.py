@@ -25,25 +25,41 @@ class Mailbox(Generic[T]):
 
     `queue.SimpleQueue`, because its `put()` may be called from a signal handler (a
     `threading.Event` may deadlock there); an eventfd, because that is what a selector waits on.
+    It is written once for all that comes before the reader drains: each write costs a switch.
     """
 
     def __init__(self, limit: int = 10_000) -> None:
         self._queue: queue.SimpleQueue[T] = queue.SimpleQueue()
         self._limit = limit
         self._eventfd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._woken = False  # the eventfd is written, or about to be, since the last drain
 
     def fileno(self) -> int:
         """The descriptor that is readable while something is in the mailbox."""
         return self._eventfd
 
-    def put(self, item: T) -> bool:
-        """Add `item` without blocking; return False, and keep nothing, where there is no room."""
+    def put(self, item: T, *, wake: bool = True) -> bool:
+        """Add `item` without blocking; return False, and keep nothing, where there is no room.
+
+        Without `wake` the reader sleeps on until `wake()`: for who has more to put, here or to
+        others, and is not to compete with those it has woken.
+        """
         if self._queue.qsize() >= self._limit:
             return False
         self._queue.put(item)
+        if wake and not self._woken:
+            self._signal()
+        return True
+
+    def wake(self) -> None:
+        """Wake the reader if something is here for it."""
+        if not self._woken and self._queue.qsize():
+            self._signal()
+
+    def _signal(self) -> None:
+        self._woken = True
         with contextlib.suppress(BlockingIOError):  # the counter is full: the reader is woken
             os.eventfd_write(self._eventfd, 1)
-        return True
 
     def get(self, timeout: float) -> T | None:
         """Wait at most `timeout` seconds for one item; for readers that use no selector."""
@@ -55,11 +71,8 @@ class Mailbox(Generic[T]):
         """Take everything that is here now."""
         with contextlib.suppress(BlockingIOError):
             os.eventfd_read(self._eventfd)
-        items = []
-        with contextlib.suppress(queue.Empty):
-            while True:
-                items.append(self._queue.get_nowait())
-        return items
+        self._woken = False  # after the read, before the look: what comes now is seen or wakes
+        return [self._queue.get_nowait() for _ in range(self._queue.qsize())]
 
     def close(self) -> None:
         """Free the descriptor; nobody may put or get any more."""
@@ -75,25 +88,37 @@ class Budget:
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self._used = 0
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
+        self._is_awaited = False
 
     @property
     def used(self) -> int:
         return self._used
 
     def charge(self, amount: int) -> None:
-        with self._changed:
+        with self._lock:
             self._used += amount
 
     def refund(self, amount: int) -> None:
-        with self._changed:
+        with self._lock:
             self._used -= amount
-            self._changed.notify_all()
+            if self._is_awaited:
+                self._changed.notify_all()
 
     def wait_for_room(self, timeout: float, spare: int = 0) -> bool:
-        """Wait at most `timeout` seconds until more than `spare` bytes are free; are they?"""
-        with self._changed:
-            return self._changed.wait_for(lambda: self._used + spare < self.limit, timeout)
+        """Wait at most `timeout` seconds until more than `spare` bytes are free; are they?
+
+        For the producer's thread alone.
+        """
+        if self._used + spare < self.limit:
+            return True
+        with self._lock:
+            self._is_awaited = True
+            try:
+                return self._changed.wait_for(lambda: self._used + spare < self.limit, timeout)
+            finally:
+                self._is_awaited = False
 
 
 class Stop:

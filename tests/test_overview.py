@@ -124,7 +124,7 @@ def test_the_word_is_the_worst_that_is_true(looked: Looked, word: str) -> None:
 
 
 def test_the_state_is_what_the_workers_report() -> None:
-    heard = replace(HEARS, level_dbfs=-31.2345, noise_floor_dbfs=-60.06)
+    heard = HEARS._replace(level_dbfs=-31.2345, noise_floor_dbfs=-60.06)
     uplink = link(LinkState.CONNECTED, utterances=3, seconds=12.345)
     assert Looked(heard, uplink, last_final_at=NOW - 4.56).state == State(
         hearing=True,

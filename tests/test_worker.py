@@ -71,6 +71,21 @@ def test_a_reader_at_a_selector_is_woken_by_another_thread(mailbox: Mailbox[Any]
     thread.join(SOON)
 
 
+def test_what_is_put_without_waking_is_there_and_wakes_the_reader_when_it_shall(
+    mailbox: Mailbox[Any],
+) -> None:
+    mailbox.wake()
+    assert not readable(mailbox)  # nothing is here for it
+    mailbox.put("a", wake=False)
+    mailbox.put("b", wake=False)
+    assert not readable(mailbox)
+    mailbox.wake()
+    assert readable(mailbox)
+    assert mailbox.drain() == ["a", "b"]
+    mailbox.wake()
+    assert not readable(mailbox)
+
+
 def test_a_reader_without_a_selector_waits_for_one_item_and_no_longer_than_it_said(
     mailbox: Mailbox[Any],
 ) -> None:
@@ -96,7 +111,7 @@ def test_nothing_is_lost_or_doubled_between_threads() -> None:
     received: list[tuple[int, int]] = []
     deadline = time.monotonic() + SOON
     while len(received) < 8000 and time.monotonic() < deadline:
-        readable(mailbox, 0.1)
+        assert readable(mailbox, SOON)  # no wake-up is lost either
         received += mailbox.drain()
     for thread in threads:
         thread.join(SOON)

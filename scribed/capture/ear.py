@@ -82,7 +82,8 @@ class Ear:
         self._vad.reset()
 
     def _hear(self, block: Block) -> list[GateEvent]:
-        return self._with_levels(self._segmenter.feed(block, self._decide(block.pcm)))
+        events = self._segmenter.feed(block, self._decide(block.pcm))
+        return self._with_levels(events) if events else events
 
     def _decide(self, pcm: bytes) -> list[bool]:
         """Ask the VAD about each frame, and measure one in `METER_EVERY`."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 from scribed.capture.segmenter import GateEvent
 from scribed.model import (
@@ -61,7 +61,18 @@ class Posting:
         self._holds = True  # no piece of them is missing
 
     def post(self, events: Sequence[GateEvent]) -> None:
-        """Hand on `events`: all to the store, then what is theirs to the others, in their order."""
+        """Hand on `events`: all to the store, then what is theirs to the others, in their order.
+
+        They are woken when all is posted, and may then have the processor.
+        """
+        if not events:
+            return
+        if self._is_one_piece(events):  # so it is ten times a second
+            self._put("store", self._store, events[0])
+            self._put_audio(events[0])
+            self._store.wake()
+            self._uplink.wake()
+            return
         items = [item for event in events for item in self._pieces(event)]
         ends: list[UtteranceCut | UtteranceEnded] = []
         for item in items:
@@ -73,12 +84,12 @@ class Posting:
                 case UtteranceStarted() | UtteranceEnded():
                     self._put("uplink", self._uplink, item)
                     self._put("delivery", self._delivery, item)
-                case UtteranceAudio(pcm=pcm):
-                    self._budget.charge(len(pcm))
-                    if not self._put("uplink", self._uplink, item):
-                        self._budget.refund(len(pcm))
+                case UtteranceAudio():
+                    self._put_audio(item)
                 case UtteranceHeld():
                     pass  # for the store alone
+        for mailbox in (self._store, self._uplink, self._delivery):
+            mailbox.wake()
 
     def has_room(self) -> bool:
         """Whether live sound may be handed on.
@@ -91,6 +102,16 @@ class Posting:
     def wait_for_room(self, timeout: float) -> bool:
         """Wait at most `timeout` seconds until a file or pipe may be read on; may it?"""
         return self._budget.wait_for_room(timeout, SPARE_BYTES)
+
+    def _is_one_piece(self, events: Sequence[GateEvent]) -> TypeGuard[Sequence[UtteranceAudio]]:
+        """Whether they are one piece of audio that is nobody's yet."""
+        first = events[0]
+        return (
+            len(events) == 1
+            and isinstance(first, UtteranceAudio)
+            and len(first.pcm) <= self._piece_bytes
+            and not self._ahead
+        )
 
     def _pieces(self, event: GateEvent) -> Iterator[GateEvent]:
         if isinstance(event, UtteranceStarted | UtteranceEnded):
@@ -119,10 +140,16 @@ class Posting:
                 self._holds = True
                 self._put("store", self._store, item)
 
+    def _put_audio(self, item: UtteranceAudio) -> None:
+        """Give the uplink a piece, and charge the budget with it."""
+        self._budget.charge(len(item.pcm))
+        if not self._put("uplink", self._uplink, item):
+            self._budget.refund(len(item.pcm))
+
     def _put(
         self, reader: str, mailbox: Mailbox[Any], item: SegmentEvent | UtteranceHeld | UtteranceCut
     ) -> bool:
-        if taken := mailbox.put(item):
+        if taken := mailbox.put(item, wake=False):
             self._full.discard(reader)
         elif reader not in self._full:
             self._full.add(reader)

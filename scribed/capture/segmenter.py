@@ -137,12 +137,14 @@ class Segmenter:
         if self._expected is not None and block.position != self._expected:
             lost = self._gap(block.position - self._expected, events)
         self._expected = block.position + len(block.pcm) // SAMPLE_BYTES
+        if not lost and self._goes_on(len(voiced)):
+            return [self._emit_all(block, voiced)]
         for n, is_voiced in enumerate(voiced):
             start = n * self._frame_bytes
             pcm = block.pcm[start : start + self._frame_bytes]
             self._take(_Frame(pcm, block.at + n * self._frame_s, is_voiced, lost), events)
             lost = 0
-        return _merged(events)
+        return _merged(events) if len(events) > 1 else events
 
     def close(self, reason: EndReason) -> list[GateEvent]:
         """End the open utterance, if any, for a reason outside the gate; forget the pre-roll."""
@@ -153,6 +155,28 @@ class Segmenter:
         self._clear()
         return _merged(events)
 
+    def _goes_on(self, frames: int) -> bool:
+        """Whether so many frames are audio of the open utterance, whatever is decided on them."""
+        return (
+            self._id is not None
+            and self._silence + frames < self._hangover
+            and self._sent + frames <= self._hold_after
+            and self._sent + frames < self._maximum
+        )
+
+    def _emit_all(self, block: Block, voiced: Sequence[bool]) -> UtteranceAudio:
+        """The same as `_while_open()` for each frame where the utterance `_goes_on()`."""
+        assert self._id is not None
+        for n, is_voiced in enumerate(voiced):
+            if is_voiced:
+                self._silence = 0
+                self._sent_voiced = self._sent + n + 1
+                self._voiced_until = block.at + n * self._frame_s + self._frame_s
+            else:
+                self._silence += 1
+        self._sent += len(voiced)
+        return UtteranceAudio(self._id, block.pcm)
+
     def _take(self, frame: _Frame, events: list[GateEvent]) -> None:
         if self._id is not None:
             self._while_open(frame, events)
@@ -161,7 +185,7 @@ class Segmenter:
         else:
             self._before.append(frame)
             self._window.append(frame.voiced)
-            if sum(self._window) >= self._start:
+            if frame.voiced and sum(self._window) >= self._start:
                 self._trigger(events)
 
     def _trigger(self, events: list[GateEvent]) -> None:

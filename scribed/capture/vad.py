@@ -20,7 +20,7 @@ class WebRtcVad:
         """Whether `frame` is voiced; raises `ValueError` where it is not 10, 20 or 30 ms long."""
         if len(frame) not in _FRAME_BYTES:
             raise ValueError(f"a frame of {len(frame)} bytes is not 10, 20 or 30 ms")
-        return bool(self._vad.is_speech(frame, RATE))
+        return bool(self._is_speech(frame, RATE))
 
     def reset(self) -> None:
-        self._vad = webrtcvad.Vad(self._aggressiveness)
+        self._is_speech = webrtcvad.Vad(self._aggressiveness).is_speech

@@ -14,8 +14,8 @@ import collections
 import select
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 from scribed import clock
 from scribed.backoff import Backoff
@@ -49,8 +49,7 @@ MUTED_S = 5.0
 """How long it sleeps at a time while it is muted: mail wakes it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Hearing:
+class Hearing(NamedTuple):
     """What capture reports: replaced whole, for the supervisor to look at."""
 
     device: Device
@@ -194,7 +193,7 @@ class Capture(Worker):
         self.supervisor.put(SourceEnded(error))
 
     def _show(self, device: Device) -> None:
-        self.report = replace(self.report, device=device)
+        self.report = self.report._replace(device=device)
         self.supervisor.put(device)
 
     # Listening
@@ -242,22 +241,24 @@ class Capture(Worker):
         self._expected = block.position + samples
         if not source.live or self._posting.has_room():
             self._losses.end_drop()
-            self._posting.post(self._ear.hear(block))
+            events = self._ear.hear(block)
             self._report_heard(end_at, samples)
+            self._posting.post(events)
         else:
             if self._losses.drop(samples):
                 self._cut_short(EndReason.GAP)
-            self.report = replace(self.report, dropped_samples=self._losses.dropped_samples)
+            self.report = self.report._replace(dropped_samples=self._losses.dropped_samples)
         if not self._presence.hears:
             self._backoff.reset()
             self._presence.found(source.device)
 
     def _report_heard(self, end_at: float, samples: int) -> None:
-        self.report = replace(
-            self.report,
+        self.report = Hearing(
+            self.report.device,
             last_frame_at=end_at,
             samples=self.report.samples + samples,
             lost_samples=self._losses.lost_samples,
+            dropped_samples=self._losses.dropped_samples,
             detected=self._numbering.detected,
             is_open=self._ear.is_open,
             level_dbfs=self._ear.level_dbfs,
@@ -269,7 +270,7 @@ class Capture(Worker):
         self._posting.post(self._ear.close(reason))
         if reason is not EndReason.GAP:
             self._losses.end_drop()
-        self.report = replace(self.report, is_open=False)
+        self.report = self.report._replace(is_open=False)
 
     # What it is asked to do
 
@@ -309,7 +310,7 @@ class Capture(Worker):
         self._muted = True
         self._cut_short(EndReason.MUTED)
         self._losses.heard(clock.now())  # what a restart had cost ends here, if nothing was heard
-        self.report = replace(self.report, level_dbfs=None)
+        self.report = self.report._replace(level_dbfs=None)
 
     def _unmute(self) -> None:
         self._tell_muted()

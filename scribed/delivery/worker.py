@@ -41,6 +41,8 @@ from scribed.worker import Mailbox, Stop, Worker
 
 logger = logging.getLogger(__name__)
 
+SYNCED_S = 1.0
+"""How long an answer of the kernel about its clock is good for."""
 IDLE_S = 5.0
 """How long to sleep where nothing happens; the heartbeat needs no more."""
 GOODBYE_S = 0.5
@@ -93,6 +95,8 @@ class Delivery(Worker):
         self._config, self._identity, self._password = config, identity, password
         self._store, self._echo, self._now, self._wall = store, echo, now, wall
         self._mono_offset, self._clock_synced = mono_offset, clock_synced
+        self._synced: bool | None = None
+        self._synced_until = float("-inf")
         self._publisher = Publisher(
             identity,
             config.transcript,
@@ -360,7 +364,10 @@ class Delivery(Worker):
     # What others may look at
 
     def _moment(self) -> Moment:
-        return Moment(self._now(), self._wall(), self._mono_offset(), self._clock_synced())
+        now = self._now()
+        if now >= self._synced_until:
+            self._synced_until, self._synced = now + SYNCED_S, self._clock_synced()
+        return Moment(now, self._wall(), self._mono_offset(), self._synced)
 
     def _snapshot(self) -> Report:
         return report(

@@ -84,8 +84,8 @@ class Witness(Mailbox[Any]):
         super().__init__(limit)
         self._name, self._log = name, log
 
-    def put(self, item: Any) -> bool:
-        taken = super().put(item)
+    def put(self, item: Any, *, wake: bool = True) -> bool:
+        taken = super().put(item, wake=wake)
         if taken:
             self._log.append((self._name, item))
         return taken

@@ -106,7 +106,7 @@ def test_a_server_that_is_away_is_tried_until_it_is_there() -> None:
         cloud = Cloud(port=port)
         try:
             assert rig.texts(1) == whole(1)
-            rig.wait_for_news(lambda item: item == AlertCleared("backend_down"))
+            rig.wait_for_news(lambda item: item == AlertCleared("backend_down", "uplink"))
         finally:
             rig.drain(0)
             cloud.close()
@@ -146,7 +146,7 @@ def test_a_refusal_is_a_state_with_an_alert_and_a_slow_retry(
         rig.say(2)  # speaking does not hurry it
         assert rig.texts(2) == whole(1, 2)
         assert time.monotonic() - refused_at > 1.2
-        rig.wait_for_news(lambda item: item == AlertCleared(code))
+        rig.wait_for_news(lambda item: item == AlertCleared(code, "uplink"))
     assert cloud.connections == 2
 
 

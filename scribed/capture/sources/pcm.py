@@ -47,6 +47,7 @@ class StdinSource:
         self._fd = fd
         # epoll refuses files and /dev/null, which never keep anybody waiting.
         self._can_wait = stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
+        self._gives_all = stat.S_ISFIFO(mode)  # a pipe that gives less than was asked is empty
         self._framing = Framing(rate, channels, audio.channel, audio.frame_ms)
         self._bytes = round(READ_S * rate) * channels * SAMPLE_BYTES
         self._ended = False
@@ -70,6 +71,8 @@ class StdinSource:
             self._framing.feed(raw)
             self._ended = not raw
             room -= len(raw)
+            if self._gives_all:
+                break
         frames = self._framing.finish() if self._ended else self._framing.take()
         if frames is None and self._ended:
             raise EndOfInput
