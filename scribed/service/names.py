@@ -117,5 +117,5 @@ def boot_id() -> str:
     try:
         text = Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
     except OSError:
-        return "unknown"
+        return new_id()  # what an earlier start left is then of an earlier boot, and never obeyed
     return text.replace("-", "")

@@ -71,6 +71,7 @@ class Database:
         self._aside: list[Path] = []  # set aside, and not taken over yet
         self._connection: sqlite3.Connection | None = None
         self._begun = False
+        self._trusted = False  # every page was looked at since it was last found damaged
 
     def write(self, change: Callable[[Writer], T]) -> T:
         """Carry out `change` in one durable transaction. Raises `LedgerError`.
@@ -154,8 +155,8 @@ class Database:
             connection.text_factory = _lenient
             for pragma in PRAGMAS if self.path.stat().st_size else (*FIRST_PRAGMAS, *PRAGMAS):
                 connection.execute(pragma).fetchall()
-            migrate(connection, self._schema)
-            self._begun = False
+            migrate(connection, self._schema, thoroughly=not self._trusted)
+            self._trusted, self._begun = True, False
             with contextlib.suppress(sqlite3.OperationalError):
                 self._begin(connection)  # on a full disk it can be read all the same
         except BaseException:
@@ -192,6 +193,7 @@ class Database:
 
     def _set_aside(self, why: str) -> None:
         """Raises `OSError` where the directory does not let it."""
+        self._trusted = False
         aside = self.path.with_name(f"{self.path.stem}.damaged")
         _remove(aside)
         for suffix in _SIBLINGS:

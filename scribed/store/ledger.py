@@ -14,8 +14,8 @@ from scribed.model import Closed, EarlierBoot, Final, UtteranceId
 from scribed.store import rows
 from scribed.store.ballast import Ballast
 from scribed.store.database import Database, LedgerError
-from scribed.store.records import Waiting
-from scribed.store.rows import BOOT
+from scribed.store.records import Packed, Waiting
+from scribed.store.rows import BOOT, Boots
 from scribed.store.schema import Writer
 
 __all__ = ["BOOT", "SEQ_END", "Ledger", "LedgerError", "Waiting"]
@@ -26,6 +26,9 @@ VACUUM_PAGES = 256
 """Pages given back to the disk at once, 1 MiB."""
 SEQ_END = "seq_end"
 """The fact that says up to where numbers were reserved."""
+
+
+Item = Final | Closed | Packed
 
 
 class Ledger:
@@ -58,22 +61,23 @@ class Ledger:
         *,
         waiting: Iterable[Waiting] = (),
         crashes: Iterable[UtteranceId] = (),
-        items: Iterable[Final | Closed] = (),
+        items: Iterable[Item] = (),
         delivered: Iterable[int] = (),
         now: float = 0.0,
         facts: Mapping[str, str | None] | None = None,
-    ) -> list[Final | Closed]:
+    ) -> list[Item]:
         """Note all of this in one durable transaction, in this order. Raises `LedgerError`.
 
         `waiting` are utterances in files of the state directory, `crashes` those of them in whose
         sending the daemon ended once more. `items` are finals and ends, which end the waiting;
         those that were new are returned, for an utterance has only one. `delivered` are numbers
-        that the broker acknowledged (at `now`), `facts` values to remember; None forgets.
+        that the broker acknowledged (at `now`), which ends the waiting too; `facts` are values to
+        remember; None forgets.
         """
         parts = tuple(waiting), tuple(crashes), tuple(items), tuple(delivered)
         boot = self._this_boot()
 
-        def change(run: Writer) -> list[Final | Closed]:
+        def change(run: Writer) -> list[Item]:
             waiting, crashes, items, delivered = parts  # a second time the same
             rows.note_boot(run, boot)
             for record in waiting:
@@ -89,7 +93,7 @@ class Ledger:
 
         return self._database.write(change)
 
-    def settle(self, items: Iterable[Final | Closed]) -> list[Final | Closed]:
+    def settle(self, items: Iterable[Item]) -> list[Item]:
         """`commit()` of finals and ends alone."""
         return self.commit(items=items)
 
@@ -126,7 +130,7 @@ class Ledger:
         marks = ",".join("?" * len(numbers))
         boots = self._boots()
         found = self._database.read(
-            f"{rows.FINALS} WHERE seq IN ({marks}) ORDER BY seq",
+            f"{rows.FINALS}WHERE seq IN ({marks}) ORDER BY seq",
             tuple(numbers),
         )
         return [rows.item_of(row, boots) for row in found]
@@ -136,9 +140,14 @@ class Ledger:
         found = self._database.read("SELECT max(seq) FROM final WHERE delivered IS NOT NULL")
         return int(found[0][0] or 0)
 
+    def numbers_since(self, seq: int) -> list[int]:
+        """The oldest `KEPT` numbers above `seq`, delivered or not, in order."""
+        sql = "SELECT seq FROM final WHERE seq > ? ORDER BY seq LIMIT ?"
+        return [int(found) for (found,) in self._database.read(sql, (seq, KEPT))]
+
     def since(self, seq: int) -> list[Final | Closed]:
-        """The oldest `KEPT` with a higher number, delivered or not, in order."""
-        return self._finals("WHERE seq > ? ORDER BY seq LIMIT ?", seq)
+        """Those of `numbers_since()`, all at once."""
+        return self.finals(self.numbers_since(seq))
 
     def count_undelivered(self) -> int:
         """How many finals and ends the broker has not acknowledged."""
@@ -200,13 +209,5 @@ class Ledger:
             rows.take_over(run, path)
         rows.begin(run, self._this_boot())
 
-    def _boots(self) -> dict[str, EarlierBoot]:
-        """All that are known but this one."""
-        boots = rows.boots_of(self._database.read(rows.BOOTS))
-        boots.pop(self._this_boot().id, None)
-        return boots
-
-    def _finals(self, which: str, seq: int) -> list[Final | Closed]:
-        boots = self._boots()
-        found = self._database.read(rows.FINALS + which, (seq, KEPT))
-        return [rows.item_of(row, boots) for row in found]
+    def _boots(self) -> Boots:
+        return Boots(self._database.read(rows.BOOTS), self._this_boot().id)

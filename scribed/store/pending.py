@@ -10,10 +10,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from scribed.model import Closed, Command, Final, UtteranceId
-from scribed.store.records import Waiting
+from scribed.store.records import Packed, Waiting, pack
 
 LIMIT = 10_000
-"""Finals and ends that a ledger which does not take them may leave in memory."""
+"""Finals and ends that a ledger which does not take them may leave in memory, and as many
+acknowledgements: it knows no more that are undelivered."""
+SPARE = 256
+"""Of them, those that the broker has: they are kept for nothing but a restate."""
 GROUP = 64
 """Acknowledgements that are worth a transaction of their own."""
 LAZY_S = 5.0
@@ -34,25 +37,46 @@ class Pending:
     """See the module."""
 
     def __init__(self) -> None:
-        self.items: dict[UtteranceId, Final | Closed] = {}
+        self.items: dict[UtteranceId, Packed] = {}
+        self.unrestatable = 0  #: of those that the broker has, how many the ledger will never have
         self.questions: list[Remember] = []  #: those to answer when all this is durable
-        self._acks: dict[int, None] = {}
+        self._acks: dict[UtteranceId, int] = {}
+        self._spare: dict[UtteranceId, None] = {}  # of the items, those that were acknowledged
         self._waiting: dict[UtteranceId, Waiting] = {}
         self._facts: dict[str, str | None] = {}
         self._lazy_since: float | None = None
 
-    def add(self, item: Final | Closed) -> Final | Closed | None:
-        """A final or an end; returns the oldest where there are too many."""
-        self._waiting.pop(item.started.id, None)
-        self.items.setdefault(item.started.id, item)
+    def add(self, item: Final | Closed) -> bool:
+        """A final or an end; False: there are too many, and the oldest is lost."""
+        id_ = item.started.id
+        self._waiting.pop(id_, None)
+        if id_ not in self.items:
+            self.items[id_] = pack(item)
         if len(self.items) <= LIMIT:
-            return None
-        return self.items.pop(next(iter(self.items)))
+            return True
+        if self._spare:
+            self._lighten(len(self._spare) - 1)
+            return True
+        del self.items[next(iter(self.items))]
+        return False
 
-    def acknowledge(self, seq: int, now: float) -> None:
+    def acknowledge(self, id: UtteranceId, seq: int, now: float) -> None:
         """The broker has that final or end."""
-        self._acks[seq] = None
+        if len(self._acks) >= LIMIT:
+            self._give_up(id)  # else it would count as not delivered
+            return
+        self._acks[id] = seq
+        if id in self.items:
+            self._spare[id] = None
         self._be_lazy(now)
+
+    def lighten(self) -> None:
+        """The ledger takes nothing: hold no more than `SPARE` of those that the broker has."""
+        self._lighten(SPARE)
+
+    def holds(self, id: UtteranceId) -> bool:
+        """Whether there is something that settles an utterance, or says that it is settled."""
+        return id in self.items or id in self._acks
 
     def wait(self, record: Waiting, now: float) -> None:
         """An utterance is in a file that outlives the machine's end."""
@@ -76,15 +100,34 @@ class Pending:
         return {
             "waiting": tuple(self._waiting.values()),
             "items": tuple(self.items.values()),
-            "delivered": tuple(self._acks),
+            "delivered": tuple(self._acks.values()),
             "facts": dict(self._facts),
         }
 
-    def taken(self) -> None:
-        """The ledger has all of it."""
-        for part in (self.items, self._acks, self._waiting, self._facts, self.questions):
+    def taken(self) -> list[UtteranceId]:
+        """The ledger has all of it; of which utterances it needs no more than that."""
+        delivered = list(self._acks)
+        for part in (
+            self.items,
+            self._acks,
+            self._spare,
+            self._waiting,
+            self._facts,
+            self.questions,
+        ):
             part.clear()
         self._lazy_since = None
+        return delivered
+
+    def _lighten(self, spare: int) -> None:
+        for id_ in list(self._spare)[: max(0, len(self._spare) - spare)]:
+            self._give_up(id_)
+
+    def _give_up(self, id: UtteranceId) -> None:
+        """Of one that the broker has."""
+        self._spare.pop(id, None)
+        if self.items.pop(id, None) is not None:
+            self.unrestatable += 1
 
     def _be_lazy(self, now: float) -> None:
         if self._lazy_since is None:

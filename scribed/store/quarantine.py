@@ -21,10 +21,15 @@ _CLOCK_WAS_SET = 1_700_000_000
 
 
 class Quarantine:
-    """The directory, at most `MAX_BYTES` and `MAX_AGE_S`: the oldest go first. Raises nothing."""
+    """The directory, at most `MAX_BYTES` and `MAX_AGE_S`: the oldest go first. Raises nothing.
 
-    def __init__(self, directory: Path, wall: Callable[[], float]) -> None:
-        self.directory, self._wall = directory, wall
+    A clock that may be wrong (`synced()` is not True) makes nothing old.
+    """
+
+    def __init__(
+        self, directory: Path, wall: Callable[[], float], synced: Callable[[], bool | None]
+    ) -> None:
+        self.directory, self._wall, self._synced = directory, wall, synced
 
     def take(self, path: Path, why: str) -> Path | None:
         """Move a file here. Where it is now: `path` where it cannot be moved, None: deleted."""
@@ -45,18 +50,18 @@ class Quarantine:
 
     def trim(self) -> None:
         """Hold the limits."""
-        now = self._wall()
+        now, synced = self._wall(), self._synced() is True
         with contextlib.suppress(OSError):
-            held = sorted(self._held(now), reverse=True)
+            held = sorted(self._held(now, synced=synced), reverse=True)
             total = 0
             for stamp, size, path in held:
                 total += size
-                if total > MAX_BYTES or now - stamp > MAX_AGE_S:
+                if total > MAX_BYTES or (synced and now - stamp > MAX_AGE_S):
                     path.unlink()
                     logger.info("%s leaves the quarantine", path.name)
 
-    def _held(self, now: float) -> list[tuple[float, int, Path]]:
-        """When it came, size and path of each file."""
+    def _held(self, now: float, *, synced: bool) -> list[tuple[float, int, Path]]:
+        """When it came, size and path of each file; one that a wrong clock stamped came now."""
         held = []
         with os.scandir(self.directory) as entries:
             for entry in entries:
@@ -64,7 +69,7 @@ class Quarantine:
                     continue
                 stat = entry.stat(follow_symlinks=False)
                 stamp = stat.st_mtime
-                if stamp < _CLOCK_WAS_SET <= now:
+                if synced and not _CLOCK_WAS_SET <= stamp <= now:
                     os.utime(entry.path, (now, now))
                     stamp = now
                 held.append((stamp, stat.st_size, Path(entry.path)))

@@ -8,6 +8,7 @@ and fields with a default may be absent, so that a field may be added to the mod
 from __future__ import annotations
 
 import zlib
+from dataclasses import dataclass, field
 
 import msgspec
 
@@ -29,6 +30,20 @@ class Waiting(msgspec.Struct, frozen=True):
     ended: UtteranceEnded | None = None  #: None: it was open
 
 
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """A final or an end as it is held in memory until the ledger takes it: a tenth of its room."""
+
+    id: UtteranceId
+    seq: int
+    deflated: bytes = field(repr=False)
+
+    @property
+    def body(self) -> bytes:
+        """The body of its row."""
+        return zlib.decompress(self.deflated)
+
+
 class _Body(msgspec.Struct, frozen=True, omit_defaults=True):
     final: Final | None = None
     closed: Closed | None = None
@@ -38,6 +53,11 @@ def encode(item: Final | Closed) -> bytes:
     """The body of an outbox row."""
     body = _Body(final=item) if isinstance(item, Final) else _Body(closed=item)
     return msgspec.json.encode(body)
+
+
+def pack(item: Final | Closed) -> Packed:
+    """As `encode()`, in less room."""
+    return Packed(item.started.id, item.started.seq, zlib.compress(encode(item), 1))
 
 
 def decode(body: bytes) -> Final | Closed:

@@ -6,9 +6,7 @@ aside and has its end published, and all of it is said.
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator, Mapping
-from collections.abc import Sequence as Sequence_
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TypeVar
@@ -16,7 +14,6 @@ from typing import TypeVar
 from scribed.model import (
     Closed,
     EarlierBoot,
-    Final,
     Outcome,
     Recovered,
     SeqReserved,
@@ -28,14 +25,14 @@ from scribed.store.ballast import Ballast
 from scribed.store.gap import as_mark, heard
 from scribed.store.heard import LastFrame
 from scribed.store.ledger import BOOT, SEQ_END, Ledger, LedgerError, Waiting
+from scribed.store.muted import KEY, MuteFile
+from scribed.store.pages import Unpublished
 from scribed.store.records import bare
 from scribed.store.sequence import BLOCK, Sequence
 from scribed.store.utterances import Info, Scan, Utterances
 
 T = TypeVar("T")
 
-PAGE = 64
-"""Finals and ends read from the ledger at once."""
 MAX_CRASHES = 3
 """An utterance in whose sending the daemon ended so often is set aside."""
 CLEAN = "clean"
@@ -45,29 +42,6 @@ LAST_FRAME = "last_frame"
 
 _OF_THE_LAST_RUN = (CLEAN, LAST_FRAME)
 _OURS = (*_OF_THE_LAST_RUN, BOOT, SEQ_END)
-
-
-class Unpublished:
-    """Finals and ends that earlier runs did not publish, in order; read from the ledger in pages,
-    for ten thousand of them are more than may be in memory at once."""
-
-    def __init__(
-        self,
-        ledger: Ledger | None = None,
-        numbers: Sequence_[int] = (),
-        unsettled: Sequence_[Closed] = (),
-    ) -> None:
-        self._ledger, self._numbers, self._unsettled = ledger, list(numbers), list(unsettled)
-
-    def __len__(self) -> int:
-        return len(self._numbers) + len(self._unsettled)
-
-    def __iter__(self) -> Iterator[Final | Closed]:
-        for start in range(0, len(self._numbers), PAGE):
-            assert self._ledger is not None
-            with contextlib.suppress(LedgerError):  # they stay there for the next start
-                yield from self._ledger.finals(self._numbers[start : start + PAGE])
-        yield from self._unsettled
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,9 +97,9 @@ class _Recoverer:
     _ledger_takes: bool = True  # or no more written
 
     def recover(self, last_frame: tuple[str, float] | None, now: float) -> Recovery:
-        if self._write(lambda: self._ledger.commit(delivered=self._acked.before, now=now)):
-            self._acked.clear()
+        told = self._write(lambda: self._ledger.commit(delivered=self._acked.before, now=now))
         self._facts = self._ask(self._ledger.facts) or {}
+        self._keep_mute()
         clean = CLEAN in self._facts
         marks = [last_frame, as_mark(self._facts.get(LAST_FRAME, ""))]
         heard_until, exact = heard(
@@ -136,6 +110,8 @@ class _Recoverer:
         )
         scan = self._utterances.scan()
         found = self._unanswered(scan)
+        if told:
+            self._acked.clear()  # only now that their files are gone
         reserved = self._number(found)
         poisoned = self._poisoned(found, clean=clean)
         closings = [*poisoned, *self._damaged(scan), *self._vanished(scan)]
@@ -162,7 +138,7 @@ class _Recoverer:
             facts={key: value for key, value in self._facts.items() if key not in _OURS},
             quarantined=len(scan.damaged) + len(poisoned),
             notes=(*self._ledger.news, *self._notes),
-            trouble=self._trouble,
+            trouble=self._trouble or self._sequence.trouble,
         )
 
     def _ask(self, question: Callable[[], T]) -> T | None:
@@ -183,6 +159,14 @@ class _Recoverer:
             except LedgerError as exc:
                 self._ledger_takes, self._trouble = False, str(exc)
         return self._ledger_takes
+
+    def _keep_mute(self) -> None:
+        """The microphone stays closed where the ledger or the file says so; then both do."""
+        fact = self._facts.get(KEY)
+        said = MuteFile(self._ledger.path.parent).restore(fact)
+        if said is not None and said != fact:
+            self._facts[KEY] = said
+            self._write(lambda: self._ledger.set_fact(KEY, said))
 
     # The files
 
@@ -247,8 +231,8 @@ class _Recoverer:
         there = {info.id for info in scan.found} | {aside.id for aside in scan.damaged}
         ends = []
         for waiting in self._ask(self._ledger.waiting) or []:
-            if waiting.started.id not in there:
-                seq = waiting.started.seq
+            seq = waiting.started.seq
+            if waiting.started.id not in there and seq not in self._acked.before:
                 self._notes.append(f"utterance {seq} has failed: its file is gone")
                 ends.append(Closed(waiting.started, waiting.ended, Outcome.FAILED))
         return ends
@@ -260,6 +244,7 @@ class _Recoverer:
         ends = dict.fromkeys(_OF_THE_LAST_RUN)
         taken = self._write(lambda: self._ledger.commit(items=closings, facts=ends))
         kept = self._ask(self._ledger.undelivered_numbers) or []
+        kept = [seq for seq in kept if seq not in self._acked.before]  # it may not know yet
         unsettled = [] if taken else closings
         return unsettled, Unpublished(self._ledger, kept, unsettled)
 

@@ -19,6 +19,7 @@ class Report:
     undelivered: int = 0  #: finals and ends in the ledger that the broker has not acknowledged
     unsettled: int = 0  #: finals and ends that the ledger has not taken yet
     dropped: int = 0  #: of both, the oldest that had to go for want of room
+    unrestatable: int = 0  #: of both, delivered while the ledger took nothing, and not kept
     unwritten_bytes: int = 0  #: of audio that no file took
     writes: int = 0  #: transactions of the ledger
     ledger_trouble: str | None = None

@@ -7,14 +7,14 @@ read after the next boot.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
 from scribed.model import Closed, EarlierBoot, Final, Outcome, UtteranceId, UtteranceStarted
 from scribed.store import records
 from scribed.store.database import Row, salvage
-from scribed.store.records import Waiting
+from scribed.store.records import Packed, Waiting
 from scribed.store.schema import Schema, Writer
 
 SCHEMA = Schema(
@@ -29,16 +29,19 @@ SCHEMA = Schema(
             "CREATE TABLE fact(key TEXT PRIMARY KEY, value TEXT NOT NULL)",
             "CREATE TABLE boot(id TEXT PRIMARY KEY, unix_offset REAL NOT NULL, synced INTEGER)",
         ),
+        ("ALTER TABLE waiting ADD COLUMN crc INTEGER",),
     ),
 )
 FINALS = "SELECT seq, id, boot, body, crc FROM final "
-WAITING = "SELECT seq, id, boot, record FROM waiting ORDER BY seq"
+WAITING = "SELECT seq, id, boot, record, crc FROM waiting ORDER BY seq"
 BOOTS = "SELECT id, unix_offset, synced FROM boot"
 FACTS = "SELECT key, value FROM fact"
 BOOTS_KEPT = 64
+"""So many are kept that no row is of."""
 BOOT = "boot"
 """The fact that says in which boot the ledger was last open."""
 
+_WAITING_OF_VERSION_1 = "SELECT seq, id, boot, record, NULL, crashes FROM waiting"
 _TAKEN_OVER = (
     (
         "SELECT seq, id, boot, body, crc, delivered FROM final",
@@ -46,8 +49,9 @@ _TAKEN_OVER = (
         "VALUES (?, ?, ?, ?, ?, ?)",
     ),
     (
-        "SELECT seq, id, boot, record, crashes FROM waiting",
-        "INSERT OR IGNORE INTO waiting(seq, id, boot, record, crashes) VALUES (?, ?, ?, ?, ?)",
+        "SELECT seq, id, boot, record, crc, crashes FROM waiting",
+        "INSERT OR IGNORE INTO waiting(seq, id, boot, record, crc, crashes) "
+        "VALUES (?, ?, ?, ?, ?, ?)",
     ),
     (FACTS, "INSERT OR IGNORE INTO fact(key, value) VALUES (?, ?)"),
     (BOOTS, "INSERT OR IGNORE INTO boot(id, unix_offset, synced) VALUES (?, ?, ?)"),
@@ -57,23 +61,27 @@ _TAKEN_OVER = (
 # Writing
 
 
-def settle(run: Writer, item: Final | Closed, boot: str) -> bool:
-    """Note a final or an end; False: its utterance has one."""
-    started, body = item.started, records.encode(item)
-    crc = records.checksum(started.seq, started.id, boot, body)
-    run("DELETE FROM waiting WHERE id = ?", (started.id,))
-    row = (started.seq, started.id, boot, body, crc)
+def settle(run: Writer, item: Final | Closed | Packed, boot: str) -> bool:
+    """Note a final or an end; False: its utterance has one, or another has its number."""
+    if isinstance(item, Packed):
+        id_, seq, body = item.id, item.seq, item.body
+    else:
+        id_, seq, body = item.started.id, item.started.seq, records.encode(item)
+    row = (seq, id_, boot, body, records.checksum(seq, id_, boot, body))
     new = run("INSERT OR IGNORE INTO final(seq, id, boot, body, crc) VALUES (?, ?, ?, ?, ?)", row)
+    run("DELETE FROM waiting WHERE id = ?1 AND EXISTS (SELECT 1 FROM final WHERE id = ?1)", (id_,))
     return bool(new)
 
 
 def wait(run: Writer, record: Waiting, boot: str) -> None:
     """Note an utterance that waits in a file, or that it has ended meanwhile."""
-    started = record.started
+    started, body = record.started, records.encode_waiting(record)
+    crc = records.checksum(started.seq, started.id, boot, body)
     run(
-        "INSERT INTO waiting(seq, id, boot, record, crashes) VALUES (?, ?, ?, ?, 0) "
-        "ON CONFLICT DO UPDATE SET record = excluded.record WHERE id = excluded.id",
-        (started.seq, started.id, boot, records.encode_waiting(record)),
+        "INSERT INTO waiting(seq, id, boot, record, crc, crashes) VALUES (?, ?, ?, ?, ?, 0) "
+        "ON CONFLICT DO UPDATE SET boot = excluded.boot, record = excluded.record, "
+        "crc = excluded.crc WHERE id = excluded.id AND seq = excluded.seq",
+        (started.seq, started.id, boot, body, crc),
     )
 
 
@@ -82,6 +90,8 @@ def crashed(run: Writer, id: UtteranceId) -> None:
 
 
 def deliver(run: Writer, seq: int, now: float) -> None:
+    """The broker has it: its file is not missed any more, though the text may be unknown here."""
+    run("DELETE FROM waiting WHERE seq = ?", (seq,))
     run("UPDATE final SET delivered = ? WHERE seq = ? AND delivered IS NULL", (now, seq))
 
 
@@ -109,7 +119,11 @@ def begin(run: Writer, boot: EarlierBoot) -> None:
     run(f"{old}({same_boot})", (BOOT, boot.id))
     remember(run, BOOT, boot.id)
     note_boot(run, boot)
-    run("DELETE FROM boot WHERE rowid <= (SELECT max(rowid) FROM boot) - ?", (BOOTS_KEPT,))
+    run(
+        "DELETE FROM boot WHERE rowid <= (SELECT max(rowid) FROM boot) - ? "
+        "AND id NOT IN (SELECT boot FROM final UNION SELECT boot FROM waiting)",
+        (BOOTS_KEPT,),
+    )
 
 
 def forget(run: Writer, before: float, keep: int) -> tuple[int, int]:
@@ -124,15 +138,48 @@ def forget(run: Writer, before: float, keep: int) -> tuple[int, int]:
 def take_over(run: Writer, path: Path) -> None:
     """All rows that can be read, and believed, of another file."""
     for select, insert in _TAKEN_OVER:
-        for row in salvage(path, select):
-            if "INTO final" not in insert or _intact(row):
-                run(insert, row)
+        found = salvage(path, select)
+        if "INTO waiting" in insert:
+            found = found or salvage(path, _WAITING_OF_VERSION_1)
+            found = [row for row in found if _plausible(row)]
+        elif "INTO final" in insert:
+            found = [row for row in found if _intact(row)]
+        for row in found:
+            run(insert, row)
 
 
 # Reading
 
 
-def item_of(row: Row, boots: Mapping[str, EarlierBoot]) -> Final | Closed:
+class Boots:
+    """The boots that are known, and which of them is this one."""
+
+    def __init__(self, found: Iterable[Row], here: str) -> None:
+        """`found` is what `BOOTS` says."""
+        self._here = here
+        self._known = {
+            id_: EarlierBoot(id_, float(offset), None if synced is None else bool(synced))
+            for id_, offset, synced in found
+            if isinstance(id_, str) and isinstance(offset, (int, float)) and id_ != here
+        }
+
+    def get(self, id: str) -> EarlierBoot | None:
+        """How an earlier boot's clock stood; None: that is not known, or it is this one."""
+        return self._known.get(id)
+
+    def dated(self, started: UtteranceStarted, boot: object) -> UtteranceStarted:
+        """As heard in `boot`, unless it is older still.
+
+        Of a boot that nobody remembers it is only known that it is not this one: what was said
+        there is never new.
+        """
+        if boot == self._here or started.boot is not None:
+            return started
+        name = str(boot)
+        return replace(started, boot=self.get(name) or EarlierBoot(name, 0.0, None))
+
+
+def item_of(row: Row, boots: Boots) -> Final | Closed:
     """What one of `FINALS` says; a damaged one is the end of an utterance: no more is known."""
     seq, id_, boot, body, _ = row
     item: Final | Closed | None = None
@@ -141,33 +188,27 @@ def item_of(row: Row, boots: Mapping[str, EarlierBoot]) -> Final | Closed:
             item = records.decode(body)
     if item is None:
         item = Closed(records.bare(str(id_), seq, str(boot)), None, Outcome.FAILED)
-    return replace(item, started=_of_boot(item.started, boots.get(boot)))
+    return replace(item, started=boots.dated(item.started, boot))
 
 
-def waiting_of(row: Row, boots: Mapping[str, EarlierBoot]) -> Waiting:
-    """What one of `WAITING` says."""
-    seq, id_, boot, record = row
-    try:
-        said = records.decode_waiting(record)
-    except (TypeError, ValueError):
+def waiting_of(row: Row, boots: Boots) -> Waiting:
+    """What one of `WAITING` says; of a damaged one no more than who it is about is known."""
+    seq, id_, boot, record, _ = row
+    said: Waiting | None = None
+    if _plausible(row):
+        with contextlib.suppress(TypeError, ValueError):
+            said = records.decode_waiting(record)
+    if said is None:
         said = Waiting(records.bare(str(id_), seq, str(boot)))
-    return Waiting(_of_boot(said.started, boots.get(boot)), said.ended)
-
-
-def boots_of(rows: Iterable[Row]) -> dict[str, EarlierBoot]:
-    """What `BOOTS` says, by id."""
-    return {
-        id_: EarlierBoot(id_, float(offset), None if synced is None else bool(synced))
-        for id_, offset, synced in rows
-        if isinstance(id_, str) and isinstance(offset, (int, float))
-    }
+    return Waiting(boots.dated(said.started, boot), said.ended)
 
 
 def _intact(row: Row) -> bool:
+    """Whether a row of `final` or `waiting` is as it was written."""
     seq, id_, boot, body, crc, *_ = row
     return isinstance(body, bytes) and crc == records.checksum(seq, id_, boot, body)
 
 
-def _of_boot(started: UtteranceStarted, boot: EarlierBoot | None) -> UtteranceStarted:
-    """As heard in `boot`, unless it is older still or of this one."""
-    return replace(started, boot=boot) if boot is not None and started.boot is None else started
+def _plausible(row: Row) -> bool:
+    """Whether a row of `waiting` is: one that version 1 wrote has no checksum."""
+    return row[4] is None or _intact(row)

@@ -78,9 +78,10 @@ def transact(connection: sqlite3.Connection, change: Callable[[Writer], T]) -> T
     return result
 
 
-def migrate(connection: sqlite3.Connection, schema: Schema) -> None:
+def migrate(connection: sqlite3.Connection, schema: Schema, *, thoroughly: bool = True) -> None:
     """Check what is there, and bring it to this version in one transaction.
 
+    `thoroughly`: every page, which takes as long as reading the file.
     Raises `Unusable`, `Later`, `sqlite3.Error`.
     """
     version, mark = _number(connection, "user_version"), _number(connection, "application_id")
@@ -91,9 +92,10 @@ def migrate(connection: sqlite3.Connection, schema: Schema) -> None:
         raise Unusable("it is not a ledger of scribed")
     if version > schema.version:
         raise Later
-    problems = connection.execute("PRAGMA integrity_check(1)").fetchall()
-    if problems != [("ok",)]:
-        raise Unusable(f"it is damaged: {one_line(problems[0][0])}")
+    if thoroughly:
+        problems = connection.execute("PRAGMA integrity_check(1)").fetchall()
+        if problems != [("ok",)]:
+            raise Unusable(f"it is damaged: {one_line(problems[0][0])}")
     if made != _expected(schema.migrations[:version]):
         raise Unusable("it is damaged: its tables are not as they should be")
     if version < schema.version:

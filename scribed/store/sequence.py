@@ -10,6 +10,7 @@ behind the reserved block, and the numbers between are skipped. The ledger knows
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import pwd
@@ -24,41 +25,34 @@ BLOCK = 64
 ABOVE_ALL = 1_790_000_000
 """Seconds of the Unix epoch in 2026: no robot has counted so many utterances. After damage
 numbering goes on at the time of day, and here where the clock was not set."""
+ILL = (errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EUCLEAN)
+"""What a disk says that may only be read, is full or fails: it may be well again tomorrow."""
 _RECORD = re.compile(r"(\d{1,15}) (\d{1,15}) (clean|dirty)\n")
 
 
 class Sequence:
     """Owns `lock` and `seq` in `directory`; for one process, and one thread of it.
 
-    Raises `StateInUse` where another process has the directory, `ScribedError` where it cannot be
-    used.
+    Raises `StateInUse` where another process has the directory, `ScribedError` where this user may
+    not use it. On a disk that is full, fails or may only be read it goes on without a lock, if need
+    be.
     """
 
     def __init__(self, directory: Path) -> None:
         self._file = directory / "seq"
         self._damaged = directory / "seq.damaged"
+        self._lock: int | None = None
+        self.trouble: str | None = None
+        """Why the directory is not locked: a disk that is not well is no reason to hear nothing."""
         try:
-            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._lock = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            self._lock = _locked(directory)
         except OSError as exc:
-            raise ScribedError(
-                f"the state directory {directory} cannot be used: {exc.strerror}; "
-                f"{_remedy(directory, exc)}, or set STATE_DIRECTORY"
-            ) from exc
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as exc:
-            os.close(self._lock)
-            raise StateInUse(
-                f"the state directory {directory} is in use by another scribed; "
-                "stop that one, or give each its own configuration file and STATE_DIRECTORY"
-            ) from exc
-        except OSError as exc:
-            os.close(self._lock)
-            raise ScribedError(
-                f"the state directory {directory} cannot be locked: {exc.strerror}; "
-                "set STATE_DIRECTORY to one on a file system of this machine"
-            ) from exc
+            if exc.errno not in ILL:
+                raise ScribedError(
+                    f"the state directory {directory} cannot be used: {exc.strerror}; "
+                    f"{_remedy(directory, exc)}, or set STATE_DIRECTORY"
+                ) from exc
+            self.trouble = f"the state directory {directory} cannot be used: {exc.strerror}"
         self._found = False
         self.next, self.skipped = self._read()
         """The first number that may be used; how many were skipped: the last end was a crash."""
@@ -84,6 +78,8 @@ class Sequence:
         Raises `OSError` where the disk does not take it.
         """
         end = next_seq + BLOCK
+        if self._lock is None:
+            self._lock_late()
         self._write(f"{end} {next_seq} dirty\n")
         return end
 
@@ -93,14 +89,23 @@ class Sequence:
 
     def close(self) -> None:
         """Give the directory free."""
-        os.close(self._lock)
+        if self._lock is not None:
+            os.close(self._lock)
+
+    def _lock_late(self) -> None:
+        """The disk may be well again."""
+        try:
+            self._lock = _locked(self._file.parent)
+        except ScribedError as exc:
+            raise OSError(errno.EBUSY, str(exc)) from exc
+        self.trouble = None
 
     def _read(self) -> tuple[int, int]:
         text = ""
         try:
             text = self._file.read_text("ascii")
         except FileNotFoundError:
-            if not self._damaged.exists():
+            if not os.path.exists(self._damaged):  # noqa: PTH110 - it raises nothing
                 return 1, 0
         except (OSError, UnicodeDecodeError):
             pass  # as damaged as one that says nonsense
@@ -129,6 +134,37 @@ class Sequence:
             os.fsync(directory)
         finally:
             os.close(directory)
+
+
+def _locked(directory: Path) -> int:
+    """The lock of `directory`, which is made where it is missing. Raises `OSError` and as above."""
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as exc:
+        if exc.errno not in ILL:
+            raise
+        try:
+            lock = os.open(directory / "lock", os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            raise exc from None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as exc:
+        os.close(lock)
+        raise StateInUse(
+            f"the state directory {directory} is in use by another scribed; "
+            "stop that one, or give each its own configuration file and STATE_DIRECTORY"
+        ) from exc
+    except OSError as exc:
+        os.close(lock)
+        if exc.errno in ILL:
+            raise
+        raise ScribedError(
+            f"the state directory {directory} cannot be locked: {exc.strerror}; "
+            "set STATE_DIRECTORY to one on a file system of this machine"
+        ) from exc
+    return lock
 
 
 def _remedy(directory: Path, exc: OSError) -> str:

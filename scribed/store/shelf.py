@@ -45,12 +45,12 @@ class Shelf:
     def take(self, event: SegmentEvent | UtteranceHeld | UtteranceCut, now: float) -> None:
         """Write what capture heard."""
         match event:
+            case UtteranceAudio() | UtteranceHeld():
+                self.utterances.append(event.id, event.pcm)
             case UtteranceStarted():
                 self.utterances.begin(event)
             case UtteranceCut():
                 self.utterances.cut(event.id, event.nbytes)
-            case UtteranceAudio() | UtteranceHeld():
-                self.utterances.append(event.id, event.pcm)
             case UtteranceEnded():
                 if self.utterances.seal(event):
                     self._tell(Kept(event.id))

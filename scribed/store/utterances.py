@@ -78,7 +78,7 @@ class Utterances:
         self._boot_id, self._now, self._wall, self._synced = boot_id, now, wall, synced
         self._room = Room(state, runtime, spool, now)
         self._files = self._room.files
-        self._quarantine = Quarantine(state / "quarantine", wall)
+        self._quarantine = Quarantine(state / "quarantine", wall, synced)
         self._open: dict[UtteranceId, _Open] = {}
         self._sync_at = self._trim_at = 0.0
 

@@ -27,7 +27,6 @@ from scribed.model import (
     Load,
     Outcome,
     Reply,
-    Restated,
     SegmentEvent,
     SeqReserved,
     UtteranceAudio,
@@ -42,8 +41,9 @@ from scribed.store.gap import as_text
 from scribed.store.heard import LastFrame
 from scribed.store.ledger import Ledger, LedgerError
 from scribed.store.numbers import Numbers
+from scribed.store.pages import PAGE, Restating
 from scribed.store.pending import Remember
-from scribed.store.recovery import CLEAN, LAST_FRAME, PAGE, Recovery
+from scribed.store.recovery import CLEAN, LAST_FRAME, Recovery
 from scribed.store.report import Report
 from scribed.store.sequence import Sequence
 from scribed.store.shelf import Shelf
@@ -100,7 +100,7 @@ class Store(Worker):
 
     `capture` gets a `SeqReserved` for each `Reserve`; `uplink` the utterances recovered, and
     `Kept`, `Loaded` and `Gone`; `delivery` the same utterances, what earlier runs did not publish,
-    and `Restated`.
+    and `Restated` in pages.
     """
 
     def __init__(
@@ -140,6 +140,7 @@ class Store(Worker):
         # What earlier runs left, for whoever has room for it: delivery first, then the uplink.
         # What waits for nothing but publication follows in pages.
         self._feed: deque[tuple[Mailbox[Any], object]] = deque()
+        self._restating = Restating(ledger)
         self._looked_at = self._due_at = 0.0
         self._has_more = True  # in `_unpublished`
         self._last: Stop | None = None
@@ -178,6 +179,7 @@ class Store(Worker):
             now + REST_S,
             now + FEED_S if self._feed else None,
             now if self._has_more and not self._feed else None,
+            self._restating.due_at() if not self._feed else None,
             self._books.due_at(),
             self._shelf.due_at(),
             self._numbers.due_at(),
@@ -188,8 +190,11 @@ class Store(Worker):
         """Do as was posted; audio alone is written, and nothing else is looked at for `LOOK_S`."""
         quiet = bool(items)
         for item in items:
-            quiet = quiet and isinstance(item, (UtteranceAudio, UtteranceHeld))
-            self._take(item)
+            if isinstance(item, (UtteranceAudio, UtteranceHeld)):
+                self._shelf.take(item, self._now())
+            else:
+                quiet = False
+                self._take(item)
         if not quiet or self._now() >= min(self._looked_at + LOOK_S, self._due_at):
             self._look_around()
 
@@ -208,6 +213,8 @@ class Store(Worker):
             self._has_more = bool(page)
         while self._feed and self._feed[0][0].put(self._feed[0][1]):
             self._feed.popleft()
+        if not self._feed and (restated := self._restating.next(now)) is not None:
+            self._post(self._delivery, restated)
         self._complaints.ledger = self._books.trouble
         for news in self._complaints.news():
             self.supervisor.put(news)
@@ -217,6 +224,8 @@ class Store(Worker):
     def _take(self, item: Post) -> None:
         match item:
             case Final() | Closed():
+                # It has its answer: a crash from now on is not on its account.
+                self._shelf.utterances.mark_sending(item.started.id, sending=False)
                 self._books.settle(item)
             case Delivered():
                 self._delivered(item)
@@ -237,7 +246,10 @@ class Store(Worker):
 
     def _delivered(self, item: Delivered) -> None:
         self._books.delivered(item, self._now())
-        self._shelf.utterances.discard(item.id)  # its text may not be in the ledger yet
+        # One that a reboot spares goes when the ledger knows: till then it would be missed.
+        info = self._shelf.utterances.get(item.id)
+        if info is None or not (info.durable and self._books.holds(item.id)):
+            self._shelf.utterances.discard(item.id)
 
     def _post(self, mailbox: Mailbox[Any], item: object) -> None:
         if not mailbox.put(item):
@@ -247,6 +259,8 @@ class Store(Worker):
         settled = self._books.commit(self._now(), **facts)
         for id_ in settled or ():
             self._shelf.utterances.discard(id_)
+        if settled is not None:
+            self._books.told()
         return settled is not None
 
     # Commands
@@ -270,11 +284,11 @@ class Store(Worker):
             error = CommandError("malformed", "since_seq is a number from 0")
             return Reply(command.token, error=error)
         try:
-            items = self._books.ledger.since(since)
+            numbers = self._books.ledger.numbers_since(since)
         except LedgerError as exc:
             return Reply(command.token, error=CommandError("failed", str(exc)))
-        self._post(self._delivery, Restated(command.token, tuple(items)))
-        return Reply(command.token, {"items": len(items)})
+        self._restating.begin(command.token, numbers)
+        return Reply(command.token, {"items": len(numbers)})
 
     def _inspect(self, command: Command) -> Reply:
         """The verbs of `scribed spool`. What was purged has its end, which the uplink posts."""
@@ -322,6 +336,7 @@ class Store(Worker):
             undelivered=books.undelivered,
             unsettled=books.unsettled,
             dropped=books.dropped,
+            unrestatable=books.unrestatable,
             unwritten_bytes=shelf.utterances.unwritten_bytes,
             writes=books.writes,
             ledger_trouble=books.trouble,

@@ -9,7 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from scribed.model import Closed, EarlierBoot, Outcome
 from scribed.store import records
 from scribed.store.ballast import BALLAST_BYTES, Ballast
 from scribed.store.ledger import Ledger, LedgerError, Waiting
+from scribed.store.rows import BOOTS_KEPT
 from tests.store.machine import started, utterance
 from tests.store.talk import NEXT_BOOT, THIS_BOOT, closed, final, numbers, open_ledger
 from tests.store.volumes import volume
@@ -160,6 +161,38 @@ def test_an_utterance_of_an_older_boot_still_says_so(ledger: Ledger) -> None:
     again.close()
 
 
+def test_words_of_a_boot_that_nobody_remembers_are_not_of_this_one(ledger: Ledger) -> None:
+    ledger.settle([final(1)])
+    ledger.commit(waiting=[Waiting(started(2))])
+    ledger.close()
+    with sqlite3.connect(ledger.path) as shell:
+        shell.execute("DELETE FROM boot")
+    shell.close()
+    again = open_ledger(ledger.path.parent, NEXT_BOOT)
+    forgotten = EarlierBoot(THIS_BOOT.id, 0.0, None)
+    assert again.undelivered()[0].started.boot == forgotten
+    assert again.since(0)[0].started.boot == forgotten
+    assert again.waiting()[0].started.boot == forgotten
+    assert reopened(again, THIS_BOOT).undelivered() == [final(1)]
+
+
+def test_a_boot_is_remembered_as_long_as_a_row_is_of_it(tmp_path: Path) -> None:
+    boots = [EarlierBoot(f"{n:036}", 1000.0 * n, clock_synced=True) for n in range(BOOTS_KEPT + 9)]
+    for n, boot in enumerate(boots):
+        ledger = open_ledger(tmp_path, boot)
+        if n == 1:
+            ledger.settle([final(1)])
+        if n == 2:
+            ledger.commit(waiting=[Waiting(started(2))])
+        ledger.close()
+    ledger = open_ledger(tmp_path, boots[-1])
+    assert ledger.undelivered()[0].started.boot == boots[1]
+    assert ledger.waiting()[0].started.boot == boots[2]
+    assert (ledger.boot(boots[0].id), ledger.boot(boots[3].id)) == (None, None)
+    assert ledger.boot(boots[-2].id) == boots[-2]
+    ledger.close()
+
+
 def test_after_a_reboot_what_was_delivered_is_kept_from_its_start(ledger: Ledger) -> None:
     ledger.settle([final(1)])
     ledger.commit(delivered=[1], now=90_000.0)
@@ -187,6 +220,11 @@ GOLDEN_CLOSED = (
     b'"reason":"commit","audio_ms":1500,"lost_ms":0,"level_dbfs":-31.25,"snr_db":null},'
     b'"outcome":"no_speech"}}'
 )
+GOLDEN_WAITING = (
+    b'{"started":{"id":"01JX0000000000000000000002","seq":2,"at":20.0,"mono_offset":-0.5,'
+    b'"continues":null,"boot":null},"ended":{"id":"01JX0000000000000000000002","at":21.5,'
+    b'"reason":"commit","audio_ms":1500,"lost_ms":0,"level_dbfs":-31.25,"snr_db":null}}'
+)
 GOLDEN_LEDGER = (
     "CREATE TABLE final(seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, "
     "boot TEXT NOT NULL, body BLOB NOT NULL, crc INTEGER NOT NULL, delivered REAL)",
@@ -205,23 +243,83 @@ def test_the_bytes_of_version_1_stay_as_they_are() -> None:
     assert records.encode(closed(2)) == GOLDEN_CLOSED
     assert records.decode(GOLDEN_FINAL) == final(1)
     assert records.decode(GOLDEN_CLOSED) == closed(2)
-    waiting = Waiting(started(1), final(1).ended)
-    assert records.decode_waiting(records.encode_waiting(waiting)) == waiting
+    waiting = Waiting(started(2), final(2).ended)
+    assert records.encode_waiting(waiting) == GOLDEN_WAITING
+    assert records.decode_waiting(GOLDEN_WAITING) == waiting
 
 
-def test_a_ledger_of_version_1_is_read(tmp_path: Path) -> None:
-    with sqlite3.connect(tmp_path / "ledger.db") as old:
+def write_version_1(path: Path) -> None:
+    """A ledger as version 1 left it."""
+    with sqlite3.connect(path) as old:
         for statement in GOLDEN_LEDGER:
             old.execute(statement)
         row = (utterance(1), THIS_BOOT.id, GOLDEN_FINAL, 1236903855)
         old.execute("INSERT INTO final VALUES (1, ?, ?, ?, ?, NULL)", row)
         old.execute("INSERT INTO fact VALUES ('mute', 'x')")
+        waits = (utterance(2), THIS_BOOT.id, GOLDEN_WAITING)
+        old.execute("INSERT INTO waiting VALUES (2, ?, ?, ?, 1)", waits)
     old.close()
+
+
+@pytest.mark.parametrize("name", ["ledger.db", "ledger-1.db"])
+def test_a_ledger_of_version_1_is_read(tmp_path: Path, name: str) -> None:
+    write_version_1(tmp_path / name)
     ledger = open_ledger(tmp_path)
     assert ledger.news == ()
     assert ledger.undelivered() == [final(1)]
     assert ledger.fact("mute") == "x"
+    assert ledger.waiting() == [Waiting(started(2), final(2).ended)]
+    assert ledger.crashes(utterance(2)) == 1
+    ledger.commit(waiting=[Waiting(started(3))])
+    again = reopened(ledger)
+    assert [each.started for each in again.waiting()] == [started(2), started(3)]
+    again.close()
+
+
+def test_the_tables_of_this_version(ledger: Ledger) -> None:
     ledger.close()
+    with sqlite3.connect(ledger.path) as shell:
+        (sql,) = shell.execute("SELECT sql FROM sqlite_master WHERE name = 'waiting'").fetchone()
+        (version,) = shell.execute("PRAGMA user_version").fetchone()
+    shell.close()
+    assert sql == GOLDEN_LEDGER[2][:-1] + ", crc INTEGER)"
+    assert version == 2
+
+
+def test_a_note_whose_bits_flipped_says_no_more_than_who_waits(ledger: Ledger) -> None:
+    ledger.commit(waiting=[Waiting(started(1)), Waiting(started(2))])
+    ledger.commit(waiting=[Waiting(started(2), final(2).ended)])
+    ledger.close()
+    with sqlite3.connect(ledger.path) as shell:
+        flip = "UPDATE waiting SET record = CAST(replace(CAST(record AS TEXT), ?, ?) AS BLOB)"
+        shell.execute(flip + " WHERE seq = 1", ('"at":10.0', '"at":90.0'))
+    shell.close()
+    again = open_ledger(ledger.path.parent)
+    assert again.waiting() == [
+        Waiting(records.bare(utterance(1), 1, THIS_BOOT.id)),
+        Waiting(started(2), final(2).ended),
+    ]
+    again.close()
+
+
+def test_what_the_broker_has_waits_no_more_though_its_text_is_unknown(ledger: Ledger) -> None:
+    ledger.commit(waiting=[Waiting(started(1)), Waiting(started(2))])
+    ledger.commit(delivered=[1])
+    assert ledger.waiting() == [Waiting(started(2))]
+
+
+def test_who_has_no_final_because_of_its_number_still_waits(ledger: Ledger) -> None:
+    ledger.settle([final(1)])
+    ledger.commit(waiting=[Waiting(replace(started(2), id=utterance(9)))])
+    assert ledger.settle([final(1, id=utterance(9))]) == []
+    assert [each.started.id for each in ledger.waiting()] == [utterance(9)]
+
+
+def test_what_is_packed_for_a_while_is_written_as_it_was(ledger: Ledger) -> None:
+    packed = records.pack(final(1, "word " * 500))
+    assert len(packed.deflated) < len(packed.body) / 3
+    assert ledger.settle([packed]) == [packed]
+    assert ledger.undelivered() == [final(1, "word " * 500)]
 
 
 def test_a_field_that_a_later_version_added_is_passed_over() -> None:
@@ -255,13 +353,13 @@ def bring_to_version(path: Path, version: int) -> None:
 def test_a_later_ledger_is_left_as_it_is_and_another_used(ledger: Ledger) -> None:
     ledger.settle([final(1)])
     ledger.close()
-    bring_to_version(ledger.path, 2)
+    bring_to_version(ledger.path, 3)
     before = ledger.path.read_bytes()
     for seq in (5, 6):  # the second time it is there already
         older = open_ledger(ledger.path.parent)
         assert len(older.news) == 1
         assert "later version" in older.news[0]
-        assert "ledger-1.db" in older.news[0]
+        assert "ledger-2.db" in older.news[0]
         older.settle([final(seq)])
         assert numbers(older.since(0)) == list(range(5, seq + 1))
         older.close()
@@ -405,6 +503,38 @@ def test_no_damage_prevents_a_start_or_makes_a_word_up(tmp_path: Path, seed: int
             assert isinstance(item, Closed) or item == final(item.started.seq)
         assert again.settle([final(1000)])
         again.close()
+
+
+def test_every_page_is_looked_at_once_and_after_damage(tmp_path: Path) -> None:
+    with volume(tmp_path / "volume", 32) as disk:
+        ledger = open_ledger(disk.path)
+        ledger.settle([final(n, "word " * 2000) for n in range(1, 1001)])
+        ledger.close()
+        once = best(lambda: open_ledger(disk.path).close())
+
+        def reopen() -> None:
+            ledger.close()
+            ledger.count_undelivered()
+
+        again = best(reopen)
+        assert again < once / 2, (again, once)
+        ledger.close()
+        content = bytearray(ledger.path.read_bytes())
+        content[:100] = bytes(100)
+        ledger.path.write_bytes(content)
+        assert ledger.settle([final(1001)])
+        assert len(ledger.news) == 1
+        ledger.close()
+
+
+def best(action: Callable[[], object]) -> float:
+    """The least of the seconds that it takes."""
+    found = []
+    for _ in range(5):
+        begun = time.perf_counter()
+        action()
+        found.append(time.perf_counter() - begun)
+    return min(found)
 
 
 def test_a_ledger_that_is_damaged_while_it_is_open_is_begun_anew(ledger: Ledger) -> None:

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from scribed.errors import StateInUse
 from scribed.model import Closed, EarlierBoot, EndReason, Outcome, Recovered, SeqReserved
 from scribed.store.ledger import Waiting
-from scribed.store.sequence import ABOVE_ALL, BLOCK
+from scribed.store.sequence import ABOVE_ALL, BLOCK, Sequence
 from tests.store.house import House, Life
 from tests.store.machine import PIECE, ended, say, started, utterance
 from tests.store.talk import closed, final
@@ -100,6 +101,34 @@ def test_a_file_that_vanished_has_its_end(house: House) -> None:
     again = house.life().recovery  # once
     assert tuple(again.unpublished) == ends
     assert again.notes == ()
+
+
+def test_what_the_broker_has_is_not_missed(house: House) -> None:
+    life = house.life()
+    life.ledger.commit(waiting=[Waiting(started(1), ended(1, PIECE))])
+    life.acked.add(1)  # and its file is gone
+    found = house.life().recovery
+    assert (tuple(found.unpublished), found.notes) == ((), ())
+    assert house.life().ledger.waiting() == []
+    assert tuple(house.life().recovery.unpublished) == ()
+
+
+def test_what_the_broker_has_is_not_missed_where_the_ledger_takes_no_word(tmp_path: Path) -> None:
+    with small_house(tmp_path) as (disk, house):
+        life = house.life()
+        life.ledger.commit(waiting=[Waiting(started(1), ended(1, PIECE))], items=[final(2)])
+        life.acked.add(1)
+        life.acked.add(2)
+        house.kill()
+        (disk.path / "ballast").unlink()
+        disk.fill()
+        found = house.life().recovery
+        assert found.trouble is not None
+        assert tuple(found.unpublished) == ()
+        house.kill()
+        disk.clear()
+        found = house.life().recovery
+        assert (tuple(found.unpublished), found.trouble) == ((), None)
 
 
 def test_a_damaged_file_has_its_end_and_is_kept_aside(house: House) -> None:
@@ -278,6 +307,42 @@ def test_facts_come_back(house: House) -> None:
     assert house.life().recovery.facts == {"mute": '["local"]'}
 
 
+@pytest.mark.parametrize("gone", ["ledger", "file"])
+def test_a_mute_survives_the_loss_of_one_of_its_two_homes(house: House, gone: str) -> None:
+    house.life().ledger.set_fact("mute", '["mqtt"]')
+    assert house.life().recovery.facts == {"mute": '["mqtt"]'}  # as an older version left it
+    house.kill()
+    assert (house.state / "muted").read_text() == '["mqtt"]'
+    assert (house.state / "muted").stat().st_mode & 0o777 == 0o600
+    if gone == "file":
+        (house.state / "muted").unlink()
+    else:
+        (house.state / "ledger.db").write_bytes(bytes(50_000))
+    for _ in range(2):
+        life = house.life()
+        assert life.recovery.facts == {"mute": '["mqtt"]'}
+        assert life.ledger.fact("mute") == '["mqtt"]'
+    assert (house.state / "muted").exists()
+
+
+def test_a_mute_stays_where_either_says_so(house: House) -> None:
+    house.life().ledger.set_fact("mute", '["mqtt"]')
+    house.kill()
+    (house.state / "muted").write_text('["local"]')
+    assert house.life().recovery.facts == {"mute": '["local","mqtt"]'}
+    house.life().ledger.set_fact("mute", "[]")
+    house.kill()
+    (house.state / "muted").write_bytes(bytes(9))  # damaged, but there
+    assert house.life().recovery.facts == {"mute": '["local"]'}
+    assert (house.state / "muted").read_text() == '["local"]'
+
+
+def test_an_open_microphone_has_no_file(house: House) -> None:
+    house.life().ledger.set_fact("mute", "[]")
+    assert house.life().recovery.facts == {"mute": "[]"}
+    assert not (house.state / "muted").exists()
+
+
 # A store that does not do
 
 
@@ -332,6 +397,53 @@ def test_a_first_start_on_a_full_disk(tmp_path: Path) -> None:
         found = house.life().recovery
         assert found.trouble is not None
         assert found.next_seq == 1
+
+
+@pytest.mark.parametrize("before", ["a life", "nothing"])
+def test_on_a_disk_that_may_only_be_read_it_starts_and_says_so(tmp_path: Path, before: str) -> None:
+    with small_house(tmp_path) as (disk, house):
+        if before == "a life":
+            house.life().ledger.set_fact("mute", '["local"]')
+            house.life()  # which gives it its second home
+            house.kill()
+        disk.read_only(True)
+        life = house.life()
+        assert life.recovery.trouble is not None
+        assert life.recovery.trouble.endswith("Read-only file system")
+        assert ("mute" in life.recovery.facts) == (before == "a life")
+        say(life.utterances, 200, PIECE)
+        assert [info.durable for info in life.utterances.list()] == [False]
+        house.kill()
+        disk.read_only(False)
+        life = house.life()
+        assert recovered(life) == [200]
+        assert life.recovery.trouble is None
+
+
+def test_where_no_file_can_be_made_it_starts_and_locks_later(tmp_path: Path) -> None:
+    with small_house(tmp_path) as (disk, house):
+        disk.inodes(1)
+        life = house.life()
+        trouble = life.recovery.trouble
+        assert trouble is not None
+        assert trouble.endswith("No space left on device")
+        disk.inodes(0)
+        life.sequence.reserve(5)
+        assert life.sequence.trouble is None
+        with pytest.raises(StateInUse):
+            Sequence(house.state)
+
+
+def test_a_lock_that_may_only_be_read_is_a_lock(tmp_path: Path) -> None:
+    with small_house(tmp_path) as (disk, house):
+        house.life()
+        house.kill()
+        disk.read_only(True)
+        first = Sequence(disk.path)
+        assert first.trouble is None
+        with pytest.raises(StateInUse):
+            Sequence(disk.path)
+        first.close()
 
 
 def test_an_old_boot_that_nobody_remembers_is_no_obstacle(house: House) -> None:

@@ -40,6 +40,11 @@ class Volume:
         how = "ro" if read_only else "rw"
         subprocess.run(["mount", "-o", f"remount,{how}", self.path], check=True)
 
+    def inodes(self, most: int) -> None:
+        """A tmpfs has so many files at most; 0: as many as there is room for."""
+        options = f"remount,nr_inodes={most}"
+        subprocess.run(["mount", "-o", options, self.path], check=True)
+
 
 @contextlib.contextmanager
 def volume(path: Path, megabytes: int, kind: str = "tmpfs") -> Iterator[Volume]:
