@@ -53,7 +53,7 @@ class Story(RuleBasedStateMachine):
     @rule(share=st.floats(0, 1))
     def cut(self, share: float) -> None:
         assert self.open is not None
-        kept = round(self.held[self.open] * share / 2) * 2
+        kept = int(self.held[self.open] * share) // 2 * 2
         self.life.cut(utterance(self.open), self.held[self.open] - kept)
         self.held[self.open] = kept
 
