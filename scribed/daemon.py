@@ -68,7 +68,8 @@ class Daemon:
     ) -> None:
         self._config, self._alerts = config, alerts
         self._mailbox: Mailbox[Any] = Mailbox()
-        tls = tls_context(config.provider.ca_file)
+        plain = config.provider.url.startswith("ws://") and not config.provider.ca_file
+        tls = None if plain else tls_context(config.provider.ca_file)  # 16 ms: by need
         password = mqtt_password(config, environ)
         self._opened = opened = open_store(
             state,

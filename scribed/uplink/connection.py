@@ -89,7 +89,7 @@ def tls_context(ca_file: str) -> ssl.SSLContext:
 class Connection:
     """A connected WebSocket; used and closed by one thread."""
 
-    def __init__(self, request: Request, *, timeout_s: float, tls: ssl.SSLContext) -> None:
+    def __init__(self, request: Request, *, timeout_s: float, tls: ssl.SSLContext | None) -> None:
         deadline = time.monotonic() + timeout_s
         host = urlsplit(request.url).hostname or ""
         try:
@@ -278,7 +278,7 @@ class _HandshakeSocket:
         self._sock.settimeout(_remaining(self._deadline))
 
 
-def _connect(url: str, deadline: float, tls: ssl.SSLContext) -> socket.socket:
+def _connect(url: str, deadline: float, tls: ssl.SSLContext | None) -> socket.socket:
     """A TCP connection to the first address that takes it, with TLS for wss://."""
     parts = urlsplit(url)
     host, secure = parts.hostname or "", parts.scheme == "wss"
@@ -301,6 +301,7 @@ def _connect(url: str, deadline: float, tls: ssl.SSLContext) -> socket.socket:
             sock.connect(address)
             if not secure:
                 return sock
+            assert tls is not None, "wss:// needs a context"
             sock.settimeout(_remaining(deadline))
             return tls.wrap_socket(sock, server_hostname=host)
         except (ssl.SSLCertVerificationError, ValueError):

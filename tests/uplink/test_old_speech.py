@@ -52,7 +52,7 @@ def recover(line: Backlog, n: int, at: float, seconds: float = 1.0) -> None:
 def send(line: Backlog, now: float) -> list[str]:
     """Hand over what may be handed over at `now`; the utterances that were committed."""
     line.age(now)
-    committed = []
+    committed: list[str] = []
     while (step := line.next(now)) is not None:
         if isinstance(step, End):
             committed.append(step.entry.id)
@@ -63,7 +63,7 @@ def send(line: Backlog, now: float) -> list[str]:
 
 def work_off(line: Backlog, now: float) -> list[str]:
     """Hand over what may be handed over at `now`, and answer each; in that order."""
-    committed = []
+    committed: list[str] = []
     while ids := send(line, now):
         committed += ids
         line.answered(UtteranceId(ids[0]))

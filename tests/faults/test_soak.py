@@ -1,0 +1,150 @@
+"""Two hours of random faults, one every 5 to 20 s: nothing lost, nothing grows.
+
+`scripts/test --soak`; `SCRIBED_SOAK_S` is another duration in seconds.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import sqlite3
+import threading
+import time
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.faults.bench import Bench
+
+DURATION_S = float(os.environ.get("SCRIBED_SOAK_S", "7200"))
+GROWTH_MIB_PER_H = 1.0
+SETTLED_S = 300.0
+"""After so long memory is what it stays: the first outages have filled what they fill."""
+
+
+class Faults:
+    """One of each kind; each ends what it has begun."""
+
+    def __init__(self, bench: Bench, chance: random.Random) -> None:
+        self._bench, self._chance = bench, chance
+        self.counts: dict[str, int] = {}
+
+    def strike(self) -> None:
+        kinds: list[Callable[[], None]] = [
+            self.reset,
+            self.finish,
+            self.link_down,
+            self.half_open,
+            self.refused,
+            self.broker_killed,
+            self.slow_link,
+        ]
+        kind = self._chance.choice(kinds)
+        self.counts[kind.__name__] = self.counts.get(kind.__name__, 0) + 1
+        self._bench.faults += 1
+        kind()
+
+    def _while(self, longest_s: float) -> None:
+        threading.Event().wait(self._chance.uniform(0.2, longest_s))
+
+    def reset(self) -> None:
+        self._bench.uplink.reset()
+
+    def finish(self) -> None:
+        self._bench.uplink.finish()
+
+    def half_open(self) -> None:
+        self._bench.uplink.half_open()
+
+    def link_down(self) -> None:
+        self._bench.uplink.refuse()
+        self._bench.uplink.reset()
+        self._while(15.0)
+        self._bench.uplink.listen()
+
+    def refused(self) -> None:
+        self._bench.cloud.http_status = self._chance.choice([401, 429, 503])
+        self._bench.uplink.reset()
+        self._while(5.0)
+        self._bench.cloud.http_status = None
+
+    def slow_link(self) -> None:
+        self._bench.uplink.latency_s = 0.3
+        self._while(5.0)
+        self._bench.uplink.latency_s = 0.0
+
+    def broker_killed(self) -> None:
+        self._bench.broker.kill()
+        self._while(5.0)
+        self._bench.broker.start()
+        self._bench.repeats += 1
+
+
+def memory_mib(pid: int) -> float:
+    """Memory that is the process's own."""
+    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+        if line.startswith("Pss:"):
+            return int(line.split()[1]) / 1024
+    raise AssertionError("the kernel says no Pss")
+
+
+def slope_per_h(samples: list[tuple[float, float]]) -> float:
+    """Least squares through (seconds, value)."""
+    n = len(samples)
+    mean_t = sum(t for t, _ in samples) / n
+    mean_v = sum(v for _, v in samples) / n
+    spread = sum((t - mean_t) ** 2 for t, _ in samples)
+    return sum((t - mean_t) * (v - mean_v) for t, v in samples) / spread * 3600
+
+
+def rows(bench: Bench) -> int:
+    """Finals in the ledger, when the daemon has ended."""
+    with closing(sqlite3.connect(bench.robot.state_directory / "ledger.db")) as ledger:
+        return int(ledger.execute("SELECT count(*) FROM final").fetchone()[0])
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(int(DURATION_S) + 900)
+def test_hours_of_faults_lose_nothing_and_nothing_grows(
+    tmp_path: Path, phrases: list[bytes]
+) -> None:
+    chance = random.Random(1)
+    sections: dict[str, dict[str, Any]] = {
+        "spool": {"max_mb": 64, "min_free_mb": 50, "keep_published_min": 5.0},
+        "log": {"level": "info"},
+    }
+    with Bench(tmp_path, phrases, run=1, pace=1.0, sections=sections) as bench:
+        bench.fresh()
+        faults, pid = Faults(bench, chance), bench.robot.process.pid
+        begun = time.monotonic()
+        samples: list[tuple[float, float]] = []
+        descriptors: list[int] = []
+        while (age := time.monotonic() - begun) < DURATION_S:
+            bench.microphone.wait_until_said(
+                bench.say(chance.randrange(5), pause=chance.choice([80, 200, 600]))
+            )
+            faults.strike()
+            threading.Event().wait(chance.uniform(5.0, 20.0))
+            if age > min(SETTLED_S, DURATION_S / 4):
+                samples.append((age, memory_mib(pid)))
+                descriptors.append(len(list(Path(f"/proc/{pid}/fd").iterdir())))
+        bench.settle(120)
+        bench.fresh()
+        assert bench.robot.process.pid == pid, "it was the same process all the time"
+        growth, threads = slope_per_h(samples), len(list(Path(f"/proc/{pid}/task").iterdir()))
+        assert bench.stop()[0] == 0
+        waiting = list((bench.robot.state_directory / "audio").glob("*.wav"))
+        bench.conclude(
+            "soak",
+            note=f"{DURATION_S:.0f} s, {faults.counts}; {samples[0][1]:.1f} to "
+            f"{samples[-1][1]:.1f} MiB, {growth:+.2f} MiB/h; {min(descriptors)} to "
+            f"{max(descriptors)} descriptors, {threads} threads; {len(waiting)} files and "
+            f"{rows(bench)} finals are left",
+        )
+        assert not waiting
+        assert max(descriptors) - min(descriptors) <= 4  # connections come and go
+        if DURATION_S >= 3600:
+            assert growth < GROWTH_MIB_PER_H
