@@ -87,6 +87,7 @@ class Ending:
         return ExitStatus.BUG
 
     def _begin(self, why: str) -> None:
+        self._begun_at = clock.now()
         self._supervisor.stopping, self._supervisor.stop_asked = True, False
         self._workers.store.inbox.put(LinkWell(False))  # what waits goes to the disk meanwhile
         logger.info("%s", why)

@@ -6,10 +6,10 @@ import logging
 from functools import partial
 
 from scribed.store.books import Books
-from scribed.store.complaints import Complaints
 from scribed.store.ledger import SEQ_END
 from scribed.store.pending import Remember
 from scribed.store.sequence import BLOCK, Sequence
+from scribed.store.troubles import Troubles
 
 logger = logging.getLogger(__name__)
 
@@ -21,9 +21,9 @@ class Numbers:
     """Owns the sequence. `unreserved`: the first of the numbers that the disk did not take yet."""
 
     def __init__(
-        self, sequence: Sequence, books: Books, complaints: Complaints, unreserved: int | None
+        self, sequence: Sequence, books: Books, troubles: Troubles, unreserved: int | None
     ) -> None:
-        self._sequence, self._books, self._complaints = sequence, books, complaints
+        self._sequence, self._books, self._troubles = sequence, books, troubles
         self._unreserved, self._retry_at = unreserved, 0.0
 
     def reserve(self, next_seq: int, now: float) -> int:
@@ -37,10 +37,10 @@ class Numbers:
             self._books.in_need(partial(self._sequence.reserve, next_seq))
         except OSError as exc:
             self._unreserved, self._retry_at = next_seq, now + RETRY_S
-            self._complaints.numbers = f"the state directory cannot be written: {exc.strerror}"
-            logger.error("%s", self._complaints.numbers)  # noqa: TRY400
+            self._troubles.numbers = f"the state directory cannot be written: {exc.strerror}"
+            logger.error("%s", self._troubles.numbers)  # noqa: TRY400
         else:
-            self._unreserved = self._complaints.numbers = None
+            self._unreserved = self._troubles.numbers = None
         self._books.remember(Remember(SEQ_END, str(end)))
         return end
 

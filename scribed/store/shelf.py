@@ -19,8 +19,8 @@ from scribed.model import (
     UtteranceStarted,
 )
 from scribed.store.books import RETRY_S, Books
-from scribed.store.complaints import Complaints
 from scribed.store.ledger import Waiting
+from scribed.store.troubles import Troubles
 from scribed.store.utterances import Utterances
 
 logger = logging.getLogger(__name__)
@@ -33,13 +33,13 @@ class Shelf:
         self,
         utterances: Utterances,
         books: Books,
-        complaints: Complaints,
+        troubles: Troubles,
         tell: Callable[[Kept | Loaded | Gone], object],
     ) -> None:
         self.utterances = utterances
         self.evicted = 0  #: utterances that had to go for want of room
         self.quarantined = 0  #: files set aside since the start
-        self._books, self._complaints, self._tell = books, complaints, tell
+        self._books, self._troubles, self._tell = books, troubles, tell
         self._look_at = 0.0
 
     def take(self, event: SegmentEvent | UtteranceHeld | UtteranceCut, now: float) -> None:
@@ -95,11 +95,11 @@ class Shelf:
         for id_ in self.utterances.make_room():
             if not self._books.holds(id_):  # else its text is known
                 self.evicted += 1
-                self._complaints.evicted(self.utterances.nbytes, now)
+                self._troubles.evicted(self.utterances.nbytes, now)
                 self._tell(Gone(id_, Outcome.EVICTED))
-        self._complaints.audio = self.utterances.trouble
-        self._complaints.room(self.utterances.nbytes, now)
-        if self._complaints.audio is not None:
+        self._troubles.audio = self.utterances.trouble
+        self._troubles.room(self.utterances.nbytes, now)
+        if self._troubles.audio is not None:
             self._look_at = now + RETRY_S
         elif was_ill and not self.utterances.well:
             self.secure(now)
@@ -108,4 +108,4 @@ class Shelf:
         """When `look_after()` is to be called though nothing happens."""
         if self.utterances.trouble is not None:
             return self._look_at
-        return self._complaints.room_at(self.utterances.nbytes)
+        return self._troubles.room_at(self.utterances.nbytes)

@@ -36,7 +36,6 @@ from scribed.model import (
 from scribed.store.acked import Acked
 from scribed.store.ballast import Ballast
 from scribed.store.books import Books
-from scribed.store.complaints import Complaints
 from scribed.store.gap import as_text
 from scribed.store.heard import LastFrame
 from scribed.store.ledger import Ledger, LedgerError
@@ -48,6 +47,7 @@ from scribed.store.report import Report
 from scribed.store.sequence import Sequence
 from scribed.store.shelf import Shelf
 from scribed.store.spool import Spool
+from scribed.store.troubles import Troubles
 from scribed.store.utterances import Utterances
 from scribed.worker import Mailbox, Stop, Worker
 
@@ -127,14 +127,14 @@ class Store(Worker):
         self._books = Books(ledger, acked, ballast, config.keep_published_min * 60)
         self._spool, self._last_frame = spool, last_frame
         self._capture, self._uplink, self._delivery, self._now = capture, uplink, delivery, now
-        self._complaints = Complaints()
+        self._troubles = Troubles()
         self._shelf = Shelf(
-            utterances, self._books, self._complaints, lambda item: self._post(uplink, item)
+            utterances, self._books, self._troubles, lambda item: self._post(uplink, item)
         )
         self._numbers = Numbers(
             sequence,
             self._books,
-            self._complaints,
+            self._troubles,
             unreserved=None if recovery.trouble is None else recovery.next_seq,
         )
         # What earlier runs left, for whoever has room for it: delivery first, then the uplink.
@@ -155,7 +155,7 @@ class Store(Worker):
         for closed in recovery.unsettled:
             self._books.settle(closed)
         if recovery.trouble is not None:
-            self._complaints.numbers = recovery.trouble
+            self._troubles.numbers = recovery.trouble
         self._quarantined = recovery.quarantined
         self.report = Report(recovered=len(recovery.recovered) + len(recovery.unpublished))
         self._tell_report()
@@ -215,8 +215,8 @@ class Store(Worker):
             self._feed.popleft()
         if not self._feed and (restated := self._restating.next(now)) is not None:
             self._post(self._delivery, restated)
-        self._complaints.ledger = self._books.trouble
-        for news in self._complaints.news():
+        self._troubles.ledger = self._books.trouble
+        for news in self._troubles.news():
             self.supervisor.put(news)
         self._tell_report()
         self._due_at = self._due()

@@ -11,7 +11,7 @@ FULL = "no room for what waits for its text: the oldest utterances are given up"
 FULL_REMEDY = "restore the link, free space, or raise spool.max_mb"
 
 
-class Complaints:
+class Troubles:
     """`news()` says what changed since it was last asked; the rest is what it goes by."""
 
     def __init__(self) -> None:
