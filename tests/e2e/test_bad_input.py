@@ -263,7 +263,7 @@ def test_a_service_that_repeats_the_key_does_not_get_it_into_log_or_topics(
         robot.speak(silence(0.3) + command + silence(0.8), pace=4.0)
         alert = wait_for_alert(robot, "auth_failed")
         assert alert["message"] == "auth_error: the key *** is not valid"
-        robot.wait_for(lambda: robot.state["link"]["last_error"])
+        robot.wait_for(lambda: robot.link.get("last_error"))
         assert robot.stop()[0] == 0, robot.log
 
 

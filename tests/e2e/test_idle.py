@@ -74,7 +74,7 @@ def test_twenty_utterances_leave_nothing_behind(
             for _ in range(count):
                 robot.speak(silence(0.1) + command + silence(0.6), pace=12.0)
             robot.wait_for_texts(said)
-            robot.wait_for(lambda: robot.state["link"]["state"] == "idle")
+            robot.wait_for(lambda: robot.link.get("state") == "idle")
             return descriptors(pid), len(list(Path(f"/proc/{pid}/task").iterdir()))
 
         after_one = speak(1)

@@ -191,6 +191,11 @@ class Robot:
         return dict(states[-1].payload) if states else {}
 
     @property
+    def link(self) -> dict[str, Any]:
+        """The link as the last state tells it, empty before the first state."""
+        return dict(self.state.get("link", {}))
+
+    @property
     def status(self) -> str | None:
         """`online`, `offline`, or None before the first."""
         said = self.subscriber.on("status")
