@@ -304,6 +304,7 @@ class Delivered:
 
     id: UtteranceId
     seq: int
+    instead: Closed | None = None  #: the end that it was given though there was a text
 
 
 # What a daemon is asked while it runs

@@ -75,6 +75,15 @@ class Published(NamedTuple):
     outcome: Outcome | None = None  #: of an utterance that ended without text
     size: int = 0  #: of its payload, in bytes
 
+    @property
+    def instead(self) -> Closed | None:
+        """The end that was published of an utterance which had a text."""
+        item, outcome = self.item, self.outcome
+        if item is None or outcome is None:
+            return None
+        had_text = isinstance(item, Final) or outcome is Outcome.EVICTED
+        return Closed(item.started, item.ended, outcome) if had_text else None
+
 
 class Publisher:
     """See the module. Owned by one thread; all times are of the boot clock.

@@ -285,7 +285,7 @@ class Delivery(Worker):
         self._pauses.came_through(self._publisher.outbox.aside)
         if not self._publisher.outbox.aside:
             self._troubles.none_aside()
-        self._store.put(Delivered(item.started.id, item.started.seq))
+        self._store.put(Delivered(item.started.id, item.started.seq, published.instead))
         text = clean(item.answer.text) if isinstance(item, Final) else ""
         log_published(published, item, text if self._config.transcript.log_text else "")
         if published.outcome is None:

@@ -65,6 +65,8 @@ class Books:
     def delivered(self, delivered: Delivered, now: float) -> None:
         """The broker has a final or an end."""
         self._acked.add(delivered.seq)
+        if delivered.instead is not None:
+            self._pending.replace(delivered.instead)
         self._pending.acknowledge(delivered.id, delivered.seq, now)
         if self.trouble is not None:
             self._pending.lighten()

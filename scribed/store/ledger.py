@@ -62,6 +62,7 @@ class Ledger:
         waiting: Iterable[Waiting] = (),
         crashes: Iterable[UtteranceId] = (),
         items: Iterable[Item] = (),
+        instead: Iterable[Packed] = (),
         delivered: Iterable[int] = (),
         now: float = 0.0,
         facts: Mapping[str, str | None] | None = None,
@@ -70,21 +71,24 @@ class Ledger:
 
         `waiting` are utterances in files of the state directory, `crashes` those of them in whose
         sending the daemon ended once more. `items` are finals and ends, which end the waiting;
-        those that were new are returned, for an utterance has only one. `delivered` are numbers
-        that the broker acknowledged (at `now`), which ends the waiting too; `facts` are values to
+        those that were new are returned, for an utterance has only one. `instead` are the ends that
+        were published of some that have a text here, and replace it. `delivered` are numbers that
+        the broker acknowledged (at `now`), which ends the waiting too; `facts` are values to
         remember; None forgets.
         """
-        parts = tuple(waiting), tuple(crashes), tuple(items), tuple(delivered)
+        parts = tuple(waiting), tuple(crashes), tuple(items), tuple(instead), tuple(delivered)
         boot = self._this_boot()
 
         def change(run: Writer) -> list[Item]:
-            waiting, crashes, items, delivered = parts  # a second time the same
+            waiting, crashes, items, instead, delivered = parts  # a second time the same
             rows.note_boot(run, boot)
             for record in waiting:
                 rows.wait(run, record, boot.id)
             for id_ in crashes:
                 rows.crashed(run, id_)
             new = [item for item in items if rows.settle(run, item, boot.id)]
+            for end in instead:
+                rows.replace_by(run, end, boot.id)
             for seq in delivered:
                 rows.deliver(run, seq, now)
             for key, value in (facts or {}).items():

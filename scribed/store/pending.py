@@ -41,6 +41,7 @@ class Pending:
         self.unrestatable = 0  #: of those that the broker has, how many the ledger will never have
         self.questions: list[Remember] = []  #: those to answer when all this is durable
         self._acks: dict[UtteranceId, int] = {}
+        self._instead: dict[UtteranceId, Packed] = {}
         self._spare: dict[UtteranceId, None] = {}  # of the items, those that were acknowledged
         self._waiting: dict[UtteranceId, Waiting] = {}
         self._facts: dict[str, str | None] = {}
@@ -69,6 +70,14 @@ class Pending:
         if id in self.items:
             self._spare[id] = None
         self._be_lazy(now)
+
+    def replace(self, end: Closed) -> None:
+        """The broker was given this end: a `restate` may not find a text any more."""
+        id_ = end.started.id
+        if id_ in self.items:
+            self.items[id_] = pack(end)
+        elif len(self._instead) < LIMIT:
+            self._instead[id_] = pack(end)
 
     def lighten(self) -> None:
         """The ledger takes nothing: hold no more than `SPARE` of those that the broker has."""
@@ -100,6 +109,7 @@ class Pending:
         return {
             "waiting": tuple(self._waiting.values()),
             "items": tuple(self.items.values()),
+            "instead": tuple(self._instead.values()),
             "delivered": tuple(self._acks.values()),
             "facts": dict(self._facts),
         }
@@ -110,6 +120,7 @@ class Pending:
         for part in (
             self.items,
             self._acks,
+            self._instead,
             self._spare,
             self._waiting,
             self._facts,

@@ -73,6 +73,14 @@ def settle(run: Writer, item: Final | Closed | Packed, boot: str) -> bool:
     return bool(new)
 
 
+def replace_by(run: Writer, end: Packed, boot: str) -> None:
+    """The end of an utterance takes the place of its text; where that was of an earlier boot the
+    end says so itself."""
+    crc = records.checksum(end.seq, end.id, boot, end.body)
+    found = "UPDATE final SET body = ?, crc = ?, boot = ? WHERE seq = ? AND id = ?"
+    run(found, (end.body, crc, boot, end.seq, end.id))
+
+
 def wait(run: Writer, record: Waiting, boot: str) -> None:
     """Note an utterance that waits in a file, or that it has ended meanwhile."""
     started, body = record.started, records.encode_waiting(record)

@@ -108,4 +108,5 @@ class Shelf:
         """When `look_after()` is to be called though nothing happens."""
         if self.utterances.trouble is not None:
             return self._look_at
-        return self._troubles.room_at(self.utterances.nbytes)
+        due = (self._troubles.room_at(self.utterances.nbytes), self.utterances.sync_at())
+        return min((at for at in due if at is not None), default=None)

@@ -139,7 +139,9 @@ def test_late_speech_that_nobody_wants_ends_as_expired(
         (end,) = robot.hears("ended")
         robot.hears("transcript")
         assert (end.json["seq"], end.json["outcome"]) == (1, "expired")
-        assert len(rig.delivers(2)) == 2
+        first, second = rig.delivers(2)
+        assert first.instead is not None
+        assert (first.instead.outcome, second.instead) == (Outcome.EXPIRED, None)
         assert not robot.on("late")
         assert rig.delivery.report.balance == 0
         assert rig.lines == ["Turn left, please."]

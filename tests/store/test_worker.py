@@ -310,6 +310,23 @@ def test_a_restate_goes_to_delivery_and_is_answered_once(house: House) -> None:
     assert life.asker.drain() == []
 
 
+@pytest.mark.parametrize("together", [True, False], ids=["at once", "later"])
+def test_a_text_that_was_given_up_at_the_broker_is_not_restated(
+    house: House, *, together: bool
+) -> None:
+    life = begun(house)
+    life.post(final(1), final(2))
+    if not together:
+        assert ask(life, "restate").result == {"items": 2}
+        life.delivery.get(SOON)
+    end = closed(1)
+    life.post(Delivered(utterance(1), 1, end), Delivered(utterance(2), 2))
+    assert ask(life, "restate").result == {"items": 2}
+    assert life.delivery.get(SOON) == Restated("restate", (end, final(2)))
+    life.stop()
+    assert house.life().ledger.since(0) == [end, final(2)]
+
+
 def test_a_long_restate_goes_in_pages_that_delivery_has_time_for(house: House) -> None:
     house.life().ledger.commit(items=[final(seq) for seq in range(1, 151)], delivered=range(1, 151))
     life = begun(house)
