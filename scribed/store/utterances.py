@@ -262,6 +262,11 @@ class Utterances:
         """All there are, oldest first."""
         return [info(file, self._boot_id) for file in self._room.oldest_first()]
 
+    def held(self, *, durable: bool) -> tuple[int, int]:
+        """How many files are where a reboot spares them, or are not, and their bytes of audio."""
+        found = [file.nbytes for file in self._files.values() if file.place.durable is durable]
+        return len(found), sum(found)
+
     def get(self, id: UtteranceId) -> Info | None:
         """That one, or None."""
         file = self._files.get(id)

@@ -322,15 +322,14 @@ class Store(Worker):
 
     def _tell_report(self) -> None:
         books, shelf = self._books, self._shelf
-        files = shelf.utterances.list()
-        durable = [info for info in files if info.durable]
-        volatile = [info for info in files if not info.durable]
+        runtime_files, runtime_bytes = shelf.utterances.held(durable=False)
+        state_files, state_bytes = shelf.utterances.held(durable=True)
         self.report = replace(
             self.report,
-            runtime_files=len(volatile),
-            runtime_bytes=sum(info.nbytes for info in volatile),
-            state_files=len(durable),
-            state_bytes=sum(info.nbytes for info in durable),
+            runtime_files=runtime_files,
+            runtime_bytes=runtime_bytes,
+            state_files=state_files,
+            state_bytes=state_bytes,
             quarantined=self._quarantined + shelf.quarantined,
             evicted=shelf.evicted,
             undelivered=books.undelivered,
