@@ -34,7 +34,7 @@ CALLS = {
     "pwrite64": 16,
     "fdatasync": 3,
     "ftruncate": 2,
-    "rename": 3,
+    "rename": 2,
     "unlink": 2,
     "sendto": 12,
     "openat": 3,
