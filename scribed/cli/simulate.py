@@ -13,27 +13,36 @@ from collections.abc import Callable
 from pathlib import Path
 
 from scribed.errors import ExitStatus, ScribedError
-from scribed.simulate import tls
+from scribed.simulate import faults, tls
 from scribed.simulate.recognizers import MakeRecognizer
 from scribed.simulate.recognizers.script import Script
 from scribed.simulate.recording import CommitRecord, SessionRecord
 
 DESCRIPTION = """\
-Answer on this machine as ElevenLabs' realtime speech-to-text does, for development and tests
-without a key, a bill or a network. It prints what to put into the configuration, then a line for
-each session and each commit, until SIGINT or SIGTERM.
+Answer on this machine as ElevenLabs' realtime speech-to-text and OpenMind's proxy do, for
+development and tests without a key, a bill or a network. The path of a connection says which of
+them it is. It prints what to put into the configuration, then a line for each session and each
+commit, until SIGINT or SIGTERM.
 """
 EPILOG = """\
-Like the service: path, authentication, query validation (1008), configuration echo, partials that
-replace and repeat, word times that count from the connection's start, empty answers, commits under
-0.3 s that end the session, a commit of its own at 36 s of audio, an idle close after 15 s.
-Unlike it: only commit_strategy=manual (others get invalid_request); English only; entities,
-redaction and edits are answered but find nothing; no quota, no limit of sessions.
+As ElevenLabs: paths, authentication by key and by single-use token (minted by POST
+/v1/single-use-token/realtime_scribe, good once and for 15 minutes), query validation (1008),
+configuration echo, the commit strategies manual, vad and turn_prediction, partials that replace and
+repeat, word times that count from the connection's start, empty answers, commits under 0.3 s that
+end the session, a commit of its own at 36 s of audio, an idle close after 15 s, language codes with
+a region that are never transcribed.
+As OpenMind's proxy (provider.name = "openmind", the same URL): its ElevenLabs, Google and Riva
+routes, both framings, commits after silence, restarts, and HTTP 401 for a wrong key.
+Unlike them: English only; entities, redaction, edits and speakers are found by a few simple rules;
+no quota, no limit of sessions. What goes wrong is what --fault and --schedule say.
 
 Examples:
   scribed simulate                              recognise English with PocketSphinx
   scribed simulate --recognizer script --script answers.txt --answer-ms 400
   scribed simulate --tls                        with a throw-away certificate
+  scribed simulate --fault drop=20 --fault lost-answer=5
+  scribed simulate --fault list                 everything that can go wrong
+  scribed simulate --schedule faults.txt        lines as "60 http-503=5 for 30" and "120 drop"
 """
 
 CLOCK = "%H:%M:%S"
@@ -75,6 +84,41 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="audio of a session before its first partial [%(default)s, as the service]",
     )
     parser.add_argument(
+        "--idle-s",
+        type=_within(1, 86_400),
+        metavar="S",
+        help="without a message, or at OpenMind without speech, after which it hangs up [15 s, as "
+        "the service; at OpenMind the route's own]",
+    )
+    parser.add_argument(
+        "--session-s",
+        type=_within(1, 86_400),
+        default=0,
+        metavar="S",
+        help="the longest session: then session_time_limit_exceeded, at OpenMind a restart [no "
+        "limit; at OpenMind the route's own]",
+    )
+    parser.add_argument(
+        "--text-order",
+        choices=["plain-first", "stamped-first"],
+        help="of committed_transcript and committed_transcript_with_timestamps [as the service "
+        "has it: plain first with include_timestamps, stamped first with language detection alone]",
+    )
+    parser.add_argument(
+        "--fault",
+        action="append",
+        default=[],
+        metavar="NAME[=VALUE]",
+        help='let this go wrong; may be given several times; "list" prints them all',
+    )
+    parser.add_argument(
+        "--schedule",
+        type=Path,
+        metavar="FILE",
+        help="let things go wrong in time: lines SECONDS NAME[=VALUE] [for SECONDS], counted from "
+        "the start",
+    )
+    parser.add_argument(
         "--key-file",
         type=Path,
         metavar="FILE",
@@ -101,7 +145,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Serve until a signal; return the exit status. Raises `ScribedError`."""
+    if "list" in args.fault:
+        print(faults.listing(), end="")
+        return ExitStatus.OK
     _refuse_contradictions(args)
+    wrong = _faults(args)
     from scribed.simulate.server import Server  # noqa: PLC0415 -- websockets may be missing
 
     lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()  # None: stop. Safe in a handler
@@ -118,6 +166,10 @@ def run(args: argparse.Namespace) -> int:
             refuse_with_http=args.http_401,
             answer_s=args.answer_ms / 1000,
             warmup_s=args.warm_up_ms / 1000,
+            idle_s=args.idle_s,
+            session_s=args.session_s,
+            stamped_first=args.text_order and args.text_order == "stamped-first",
+            wrong=wrong,
             record=lambda record: _tell(lines, record, show_text=args.show_text),
         )
         stack.enter_context(server)
@@ -146,6 +198,21 @@ def _refuse_contradictions(args: argparse.Namespace) -> None:
         args.usage_error("--script belongs to --recognizer script")
 
 
+def _faults(args: argparse.Namespace) -> list[faults.Fault]:
+    wrong = []
+    for text in args.fault:
+        try:
+            wrong.append(faults.parse(text))
+        except faults.FaultError as error:
+            args.usage_error(f"--fault: {error}")
+    if args.schedule is not None:
+        try:
+            wrong += faults.read_schedule(_text(args.schedule, "schedule"))
+        except faults.FaultError as error:
+            raise ScribedError(f"the schedule {args.schedule}, {error}") from error
+    return wrong
+
+
 def _recognizer(args: argparse.Namespace) -> MakeRecognizer:
     if args.script is not None:
         return Script.read(args.script)
@@ -157,14 +224,18 @@ def _recognizer(args: argparse.Namespace) -> MakeRecognizer:
 def _key(path: Path | None) -> str | None:
     if path is None:
         return None
-    try:
-        key = path.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as exc:
-        reason = getattr(exc, "strerror", None) or "it is not text"
-        raise ScribedError(f"cannot read the key file {path}: {reason}") from exc
+    key = _text(path, "key file").strip()
     if not key:
         raise ScribedError(f"the key file {path} is empty; write the key to accept into it")
     return key
+
+
+def _text(path: Path, what: str) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as exc:
+        reason = getattr(exc, "strerror", None) or "it is not text"
+        raise ScribedError(f"cannot read the {what} {path}: {reason}") from exc
 
 
 def _tls(
@@ -187,7 +258,7 @@ def _tell(
     if isinstance(record, SessionRecord):
         lines.put(f"{who} {_session(record)}")
     elif record.text is not None and record.answered_at is not None:
-        asked = "" if record.asked else " (the service's own, at its length limit)"
+        asked = "" if record.asked else " (the service's own)"
         said = repr(record.text) if show_text else f"{len(record.text.split())} words"
         lines.put(
             f"{who} commit {record.number}{asked}: {record.duration_s:.2f} s of audio, answered "

@@ -24,33 +24,29 @@ class Engine(threading.Thread):
     """Takes one session's work in order and calls `report` for each answer, in this thread.
 
     A recogniser that raises is reported as None, logged with its traceback, and not asked again.
-    `bytes_per_s` is that of the audio put in.
+    `converter` is called for the first audio.
     """
 
     def __init__(
         self,
         make: MakeRecognizer,
-        convert: To16k,
+        converter: Callable[[], To16k],
         report: Callable[[Heard], None],
-        *,
-        bytes_per_s: int,
     ) -> None:
         super().__init__(name="recognizer", daemon=True)
-        self._behind_bytes = BEHIND_S * bytes_per_s
-        self._make, self._convert, self._report = make, convert, report
+        self._make, self._converter, self._report = make, converter, report
         self._work: queue.SimpleQueue[Work | None] = queue.SimpleQueue()
         self._put_bytes = 0  # counted by the caller's thread
         self._heard_bytes = 0  # counted by this one
         self._stopping = False
 
-    @property
-    def behind(self) -> bool:
-        """True where the queue is as long as it may get."""
+    def is_behind(self, bytes_per_s: int) -> bool:
+        """True where the queue is as long as it may get, of audio that has so many bytes."""
         waiting_bytes = self._put_bytes - self._heard_bytes
-        return waiting_bytes > self._behind_bytes or self._work.qsize() > BEHIND_ITEMS
+        return waiting_bytes > BEHIND_S * bytes_per_s or self._work.qsize() > BEHIND_ITEMS
 
     def put(self, work: Work) -> None:
-        """Queue work. The caller stops when it is `behind`."""
+        """Queue work. The caller stops when it `is_behind`."""
         if isinstance(work, Feed):
             self._put_bytes += len(work.audio)
         self._work.put(work)
@@ -70,9 +66,11 @@ class Engine(threading.Thread):
             self._report(None)
 
     def _listen(self, recognizer: Recognizer) -> None:
+        convert: To16k | None = None
         while (work := self._work.get()) is not None and not self._stopping:
             if isinstance(work, Feed):
-                recognizer.feed(self._convert(work.audio))
+                convert = convert or self._converter()
+                recognizer.feed(convert(work.audio))
                 self._heard_bytes += len(work.audio)
             elif isinstance(work, AskPartial):
                 self._report((work.segment, recognizer.partial()))

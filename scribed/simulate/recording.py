@@ -15,7 +15,7 @@ class CommitRecord:
 
     session_id: str
     number: int  # from 1, within its session
-    asked: bool  # by the client; False: the service's own, at the length limit
+    asked: bool  # by the client; False: the service's own, after silence or at the length limit
     start_s: float
     duration_s: float
     audio_bytes: int

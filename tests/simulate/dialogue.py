@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Iterable
 from typing import Any
 
-from scribed.simulate.dialects import AskPartial, Close, Feed
-from scribed.simulate.dialects.elevenlabs import Session, Timing
+from scribed.simulate.dialects import AskPartial, Close, Feed, Timing
+from scribed.simulate.dialects.elevenlabs import Session
+from scribed.simulate.faults import Fault, Faults
+from scribed.simulate.faulty import Faulty
 from scribed.simulate.recognizers import MakeRecognizer
 from scribed.simulate.recognizers.script import Script
 from scribed.simulate.recording import CommitRecord
@@ -15,13 +18,21 @@ from scribed.simulate.recording import CommitRecord
 
 def chunk(seconds: float = 0.0, *, commit: bool = False, **fields: Any) -> str:
     """A client's message with so much silence at 16 kHz."""
-    audio = base64.b64encode(bytes(2 * round(16_000 * seconds))).decode()
+    return chunk_of(bytes(2 * round(16_000 * seconds)), commit=commit, **fields)
+
+
+def chunk_of(pcm: bytes, *, commit: bool = False, **fields: Any) -> str:
+    """A client's message with this audio."""
+    audio = base64.b64encode(pcm).decode()
     message = {"message_type": "input_audio_chunk", "audio_base_64": audio, "commit": commit}
     return json.dumps({**message, "sample_rate": 16_000, **fields})
 
 
 class Dialogue:
-    """Holds what the client got: `got` has every frame, and at last a `Close`, with its time."""
+    """Holds what the client got: `got` has every frame, and at last a `Close`, with its time.
+
+    `wrong` is what goes wrong, counted from the opening; text that is no JSON is in `got` as it is.
+    """
 
     def __init__(
         self,
@@ -32,11 +43,13 @@ class Dialogue:
         admitted: bool = True,
         timing: Timing | None = None,
         keep_audio: bool = False,
+        wrong: Iterable[Fault] = (),
     ) -> None:
         self.now = 100.0
-        self.got: list[tuple[float, dict[str, Any] | Close]] = []
+        self.got: list[tuple[float, Any]] = []
         self.records: list[CommitRecord] = []
         self.session = Session(
+            "/v1/speech-to-text/realtime",
             query,
             admitted=admitted,
             session_id="0123456789abcdef0123456789abcdef",
@@ -44,13 +57,16 @@ class Dialogue:
             now=self.now,
             keep_audio=keep_audio,
         )
+        self.faults = Faults(wrong)
+        self.faults.begin(self.now)
+        self.service = Faulty(self.session, self.faults)
         self._recognizer = (recognizer or Script(list(answers)))()
         self._take()
 
     def send(self, *messages: str | bytes) -> None:
         """The client sends, now."""
         for message in messages:
-            self.session.receive(message, self.now)
+            self.service.receive(message, self.now)
             self._take()
 
     def speak(self, seconds: float, *, commit: bool = False) -> None:
@@ -61,10 +77,16 @@ class Dialogue:
         if commit:
             self.send(chunk(commit=True))
 
+    def speak_of(self, pcm: bytes) -> None:
+        """The client sends this audio, 100 ms at a time, in real time."""
+        for start in range(0, len(pcm), 3200):
+            self.send(chunk_of(pcm[start : start + 3200]))
+            self.wait(0.1)
+
     def wait(self, seconds: float) -> None:
         """Let time pass, timer by timer."""
         until = self.now + seconds
-        while (timer := self.session.timer()) is not None and timer <= until:
+        while (timer := self.service.timer()) is not None and timer <= until:
             self.now = max(self.now, timer)
             self._take()
         self.now = until
@@ -97,13 +119,14 @@ class Dialogue:
         return last if isinstance(last, Close) else None
 
     def _take(self) -> None:
-        for work in self.session.work():
+        for work in self.service.work():
             if isinstance(work, Feed):
                 self._recognizer.feed(work.audio)
             elif isinstance(work, AskPartial):
-                self.session.heard_partial(work.segment, self._recognizer.partial())
+                self.service.heard_partial(work.segment, self._recognizer.partial())
             else:
-                self.session.heard_answer(self._recognizer.commit(), self.now)
-        for output in self.session.outputs(self.now):
-            self.got.append((self.now, output if isinstance(output, Close) else json.loads(output)))
-        self.records += self.session.records()
+                self.service.heard_answer(self._recognizer.commit(), self.now)
+        for output in self.service.outputs(self.now):
+            is_frame = isinstance(output, str) and output.startswith("{")
+            self.got.append((self.now, json.loads(str(output)) if is_frame else output))
+        self.records += self.service.records()

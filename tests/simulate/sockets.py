@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import array
 import base64
 import contextlib
 import json
+import math
 import ssl
+import sys
 import time
 import wave
 from collections.abc import Callable, Iterator
@@ -92,6 +95,19 @@ def eventually(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it never happened"
         time.sleep(0.005)
+
+
+def voice(seconds: float) -> bytes:
+    """A voice that WebRTC VAD takes for one in all its modes, 16 kHz mono s16le: a buzz of 130 Hz
+    with eleven harmonics in syllables."""
+    samples = array.array("h")
+    for index in range(round(seconds * 16_000)):
+        at = 2 * math.pi * index / 16_000
+        buzz = sum(math.sin(130 * k * at) / k for k in range(1, 12))
+        samples.append(int(3000 * (0.6 + 0.4 * math.sin(4 * at)) * buzz))
+    if sys.byteorder == "big":
+        samples.byteswap()
+    return samples.tobytes()
 
 
 def speech(name: str) -> bytes:

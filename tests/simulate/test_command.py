@@ -64,10 +64,12 @@ def answers(tmp_path: Path) -> str:
     return str(path)
 
 
-def session(url: str, *, key: str = "k", trust: ssl.SSLContext | None = None) -> Client:
+def session(
+    url: str, query: str = "", *, key: str = "k", trust: ssl.SSLContext | None = None
+) -> Client:
     return Client(
         connect(
-            f"{url}/v1/speech-to-text/realtime",
+            f"{url}/v1/speech-to-text/realtime?{query}",
             additional_headers={"xi-api-key": key},
             ssl=trust,
             open_timeout=PATIENCE_S,
@@ -124,6 +126,41 @@ def test_a_key_file_names_the_only_key(answers: str, tmp_path: Path) -> None:
             assert right.next()["message_type"] == "session_started"
 
 
+def test_faults_are_suffered_by_name_and_by_schedule(answers: str, tmp_path: Path) -> None:
+    schedule = tmp_path / "faults.txt"
+    schedule.write_text("# all day\n0 close-1013=0.1 for 3600\n")
+    wrong = ["--fault", "unknown", "--schedule", str(schedule)]
+    with running("--script", answers, "--port", "0", *wrong) as (_, url, _):
+        client = session(url)
+        with client.socket:
+            assert client.next()["message_type"] == "weather_report"
+            assert client.until("session_started")
+            assert client.until_closed()[1] == 1013
+
+
+def test_the_longest_session_and_the_order_of_the_texts_can_be_chosen(answers: str) -> None:
+    chosen = ["--session-s", "1", "--text-order", "stamped-first", "--answer-ms", "0"]
+    with running("--script", answers, "--port", "0", *chosen) as (_, url, _):
+        client = session(url, "include_timestamps=true")
+        with client.socket:
+            client.say(bytes(32_000))
+            kinds = [frame["message_type"] for frame in client.until_closed()[0]]
+    assert kinds[:3] == [
+        "session_started",
+        "committed_transcript_with_timestamps",
+        "committed_transcript",
+    ]
+    assert kinds[-1] == "session_time_limit_exceeded"
+
+
+def test_all_faults_are_listed() -> None:
+    done = subprocess.run(
+        command("--fault", "list"), check=True, cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    assert "transcriber_error" in done.stdout
+    assert "http-NNN" in done.stdout
+
+
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="needs the openssl command")
 def test_tls_prints_the_authority_to_trust_and_takes_it_away_at_the_end(answers: str) -> None:
     with running("--script", answers, "--port", "0", "--tls") as (process, url, authority):
@@ -158,6 +195,10 @@ def test_a_port_in_use_is_one_clear_line(answers: str) -> None:
         (["--certificate", "/no/c", "--private-key", "/no/k"], 1, "cannot read /no/c: No such"),
         (["--port", "70000"], 2, "'70000' is not a whole number 0 to 65535"),
         (["--answer-ms", "-1"], 2, "--answer-ms"),
+        (["--fault", "drip"], 2, "there is no fault 'drip'; did you mean drop?"),
+        (["--fault", "slow=x"], 2, "the value of slow (seconds) must be a number from 0"),
+        (["--schedule", "/no/such/day"], 1, "cannot read the schedule /no/such/day: No such file"),
+        (["--schedule", __file__], 1, "line 1: "),
         (["--host", "no.such.host.invalid", "--port", "0"], 1, "cannot listen on no.such.host"),
     ],
 )

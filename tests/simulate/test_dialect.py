@@ -8,8 +8,8 @@ import json
 
 import pytest
 
-from scribed.simulate.dialects import AskAnswer
-from scribed.simulate.dialects.elevenlabs import CHUNK_LIMIT_S, Session, Timing
+from scribed.simulate.dialects import AskAnswer, Timing
+from scribed.simulate.dialects.elevenlabs import CHUNK_LIMIT_S, Session
 from scribed.simulate.recognizers import Answer
 from tests.simulate.dialogue import Dialogue, chunk
 
@@ -48,7 +48,7 @@ def test_commits_in_flight_are_answered_one_each_and_in_order() -> None:
 
 
 def test_a_recogniser_that_is_slower_than_the_answer_time_delays_the_answer_and_no_more() -> None:
-    session = Session("", admitted=True, session_id="0" * 32, timing=Timing(), now=0.0)
+    session = Session("", "", admitted=True, session_id="0" * 32, timing=Timing(), now=0.0)
     session.outputs(0.0)
     session.receive(chunk(1.0, commit=True), 0.0)
     assert session.work()[-1] == AskAnswer()
@@ -273,7 +273,7 @@ def test_the_next_segments_partial_waits_for_the_answer_to_the_last() -> None:
 
 
 def test_a_partial_that_was_overtaken_by_its_commit_is_not_sent() -> None:
-    session = Session("", admitted=True, session_id="0" * 32, timing=NO_WARM_UP, now=0.0)
+    session = Session("", "", admitted=True, session_id="0" * 32, timing=NO_WARM_UP, now=0.0)
     session.outputs(0.0)
     session.receive(chunk(1.0), 0.0)
     session.receive(chunk(commit=True), 0.0)
@@ -398,7 +398,7 @@ def test_a_broken_or_swamped_recogniser_ends_the_session_as_the_service_would() 
         (Session.recognizer_failed, "transcriber_error"),
         (Session.overflow, "queue_overflow"),
     ):
-        session = Session("", admitted=True, session_id="0" * 32, timing=Timing(), now=0.0)
+        session = Session("", "", admitted=True, session_id="0" * 32, timing=Timing(), now=0.0)
         end(session)
         *_, error, close = session.outputs(0.0)
         assert json.loads(str(error))["message_type"] == kind

@@ -9,15 +9,18 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scribed.simulate.dialects import Close
-from scribed.simulate.dialects.elevenlabs import MIN_COMMIT_S, Timing
-from tests.simulate.dialogue import Dialogue, chunk
+from scribed.simulate.dialects import Close, Timing
+from scribed.simulate.dialects.elevenlabs import MIN_COMMIT_S
+from tests.simulate.dialogue import Dialogue, chunk, chunk_of
+from tests.simulate.sockets import voice
 
+VOICE = voice(2.0)
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
     max_leaves=8,
 )
+VOICED = st.integers(1, 20).map(lambda tenths: chunk_of(VOICE[: 3200 * tenths]))
 CHUNKS = st.builds(
     chunk,
     st.sampled_from([0.0, 0.0, 0.1, 0.29, 0.3, 1.0, 2.0, 2.1]),
@@ -36,7 +39,7 @@ ODD_CHUNKS = st.builds(
     ),
 )
 MESSAGES: st.SearchStrategy[str | bytes] = st.one_of(
-    CHUNKS, CHUNKS, CHUNKS, ODD_CHUNKS, st.text(), st.binary(), JSON.map(json.dumps)
+    CHUNKS, CHUNKS, CHUNKS, VOICED, VOICED, ODD_CHUNKS, st.text(), st.binary(), JSON.map(json.dumps)
 )
 STEPS = st.lists(MESSAGES | st.floats(0, 20), max_size=40)
 QUERIES = st.sampled_from(
@@ -48,6 +51,9 @@ QUERIES = st.sampled_from(
         "keepalive_interval_ms=500&audio_format=ulaw_8000",
         "audio_format=pcm_48000&enable_logging=false",
         "language_code=en-US",
+        "commit_strategy=vad&vad_silence_threshold_secs=0.3&include_timestamps=true",
+        "commit_strategy=turn_prediction&diarize=true&entity_redaction=all&no_verbatim=true",
+        "model_id=scribe_v3_live&transcript_edit=tidy",
     ]
 )
 ANSWERS = st.lists(st.sampled_from(["", "stop", "turn left please"]), min_size=1, max_size=3)

@@ -1,165 +1,215 @@
-"""The vendor's own client, the official Python SDK, takes the simulator for the service."""
+"""The vendor's own clients, its Python and JavaScript SDKs, take the simulator for the service."""
 
 from __future__ import annotations
 
-import asyncio
-import base64
-from collections import defaultdict
-from typing import Any
+from collections.abc import Callable
 
 import pytest
-from elevenlabs.client import AsyncElevenLabs
-from elevenlabs.realtime import (
-    AudioFormat,
-    CommitStrategy,
-    RealtimeAudioOptions,
-    RealtimeConnection,
-    RealtimeEvents,
-)
 
+from scribed.simulate import faults
+from scribed.simulate.dialects.elevenlabs_errors import TEXTS
 from scribed.simulate.recognizers.pocketsphinx import PocketSphinx
 from scribed.simulate.recognizers.script import Script
 from scribed.simulate.server import Server
-from tests.simulate.sockets import PATIENCE_S, speech
+from tests.simulate.javascript_sdk import JavascriptSdk, needed
+from tests.simulate.python_sdk import PythonSdk
+from tests.simulate.sockets import speech
+from tests.simulate.vendor import ERRORS, KEY, TURN, WITHOUT_EVENT, texts
 
-OPTIONS: RealtimeAudioOptions = {
-    "model_id": "scribe_v2_realtime",
-    "audio_format": AudioFormat.PCM_16000,
-    "sample_rate": 16_000,
-    "commit_strategy": CommitStrategy.MANUAL,
-}
-Events = defaultdict[str, list[dict[str, Any]]]
+Sdk = PythonSdk | JavascriptSdk
+Make = Callable[..., Sdk]
 
-
-class Listener:
-    """Collects what the SDK hands to its callbacks."""
-
-    def __init__(self, connection: RealtimeConnection) -> None:
-        self.events: Events = defaultdict(list)
-        self._news = asyncio.Condition()
-        self._notifying: set[asyncio.Task[None]] = set()
-        for event in RealtimeEvents:
-            connection.on(event, lambda data=None, name=event.value: self._take(name, data))
-
-    def _take(self, name: str, data: dict[str, Any] | None) -> None:
-        self.events[name].append(data or {})
-        task = asyncio.ensure_future(self._notify())
-        self._notifying.add(task)
-        task.add_done_callback(self._notifying.discard)
-
-    async def _notify(self) -> None:
-        async with self._news:
-            self._news.notify_all()
-
-    async def until(self, event: RealtimeEvents) -> dict[str, Any]:
-        """Wait for the first of these events."""
-        async with self._news:
-            await asyncio.wait_for(
-                self._news.wait_for(lambda: bool(self.events[event.value])), PATIENCE_S
-            )
-        return self.events[event.value][0]
+SDKS = [
+    pytest.param(PythonSdk, id="python"),
+    pytest.param(JavascriptSdk, id="javascript", marks=needed),
+]
+both = pytest.mark.parametrize("make", SDKS)
 
 
-async def connect(server: Server, key: str = "a key", **options: Any) -> RealtimeConnection:
-    client = AsyncElevenLabs(api_key=key, base_url=server.url.replace("ws://", "http://"))
-    wanted: Any = {**OPTIONS, **options}
-    connection: RealtimeConnection = await client.speech_to_text.realtime.connect(wanted)
-    return connection
+def serving(*answers: str, wrong: str = "", answer_s: float = 0.05) -> Server:
+    return Server(
+        recognizer=Script(list(answers)),
+        key=KEY,
+        answer_s=answer_s,
+        wrong=[faults.parse(wrong)] if wrong else [],
+    )
 
 
-async def say(connection: RealtimeConnection, pcm: bytes) -> None:
-    for start in range(0, len(pcm), 3200):
-        chunk = base64.b64encode(pcm[start : start + 3200]).decode()
-        await connection.send({"audio_base_64": chunk})
-    await connection.commit()
-
-
-def converse(server: Server, pcm: bytes, **options: Any) -> Events:
-    """Say one utterance, wait for both frames of its commit and the echo, and hang up."""
-
-    async def story() -> Events:
-        connection = await connect(server, **options)
-        listener = Listener(connection)
-        await listener.until(RealtimeEvents.SESSION_STARTED)
-        await say(connection, pcm)
-        await listener.until(RealtimeEvents.COMMITTED_TRANSCRIPT_WITH_TIMESTAMPS)
-        await listener.until(RealtimeEvents.PARTIAL_TRANSCRIPT)
-        await connection.close()
-        await listener.until(RealtimeEvents.CLOSE)
-        return listener.events
-
-    return asyncio.run(story())
-
-
-def test_the_sdk_gets_partials_and_both_committed_transcripts() -> None:
-    with Server(recognizer=Script(["turn left now please"]), answer_s=0.3) as server:
-        events = converse(
-            server,
-            bytes(3 * 32_000),
+@both
+def test_manual_commits_bring_partials_and_both_committed_transcripts(make: Make) -> None:
+    with serving("turn left now please", "stop") as server, make(server.url, KEY) as sdk:
+        sdk.connect(
             include_timestamps=True,
             keyterms=["turn left", "stop"],
             vad_threshold=0.5,
             no_verbatim=True,
         )
-    (started,) = events["session_started"]
-    assert started["config"]["keyterms"] == ["turn left", "stop"]
-    assert started["config"]["vad_threshold"] == 0.5
-    assert started["config"]["no_verbatim"] is True
-    assert [event["text"] for event in events["committed_transcript"]] == ["turn left now please"]
-    (stamped,) = events["committed_transcript_with_timestamps"]
-    assert [word["text"] for word in stamped["words"]] == [
-        *("turn", " ", "left", " "),
-        *("now", " ", "please"),
-    ]
-    assert events["partial_transcript"][0]["text"].startswith("turn left")
-    assert events["error"] == []
+        config = sdk.until("session_started")["config"]
+        assert config["keyterms"] == ["turn left", "stop"]
+        assert (config["vad_threshold"], config["no_verbatim"]) == (0.5, True)
+        sdk.send(bytes(3 * 32_000))
+        assert sdk.until("partial_transcript")["text"].startswith("turn left")
+        sdk.commit()
+        stamped = sdk.until("committed_transcript_with_timestamps")
+        sdk.send(bytes(32_000))
+        sdk.commit()
+        sdk.until("committed_transcript_with_timestamps", 2)
+        sdk.close()
+        assert texts(sdk.events["committed_transcript"]) == ["turn left now please", "stop"]
+        assert "".join(word["text"] for word in stamped["words"]) == "turn left now please"
+        assert sdk.events["error"] == []
 
 
-def test_the_sdk_gets_real_words_for_real_speech() -> None:
+@both
+def test_vad_commits_by_itself(make: Make) -> None:
+    with serving("one", "two") as server, make(server.url, KEY) as sdk:
+        sdk.connect(
+            commit_strategy="vad",
+            vad_silence_threshold_secs=0.5,
+            min_speech_duration_ms=100,
+            min_silence_duration_ms=100,
+            include_timestamps=True,
+        )
+        assert sdk.until("session_started")["config"]["vad_commit_strategy"] is True
+        sdk.send(TURN + TURN)
+        second = sdk.until("committed_transcript_with_timestamps", 2)
+        sdk.close()
+        assert texts(sdk.events["committed_transcript"]) == ["one", "two"]
+        assert 1.9 < second["words"][0]["start"] < 2.1, "counted from the connection's start"
+        assert [commit.asked for commit in server.commits] == [False, False]
+        assert sdk.events["error"] == []
+
+
+@both
+def test_a_token_bought_through_the_sdk_opens_one_session(make: Make) -> None:
+    with serving("stop") as server, make(server.url, KEY) as sdk:
+        token = sdk.mint()
+        sdk.connect(token=token)
+        sdk.until("session_started")
+        sdk.send(bytes(32_000))
+        sdk.commit()
+        sdk.until("committed_transcript")
+        sdk.close()
+        sdk.connect(token=token)
+        assert sdk.until("auth_error")["error"]
+        sdk.until("close", 2)
+
+
+@both
+def test_36_s_of_audio_are_committed_without_being_asked(make: Make) -> None:
+    with serving("its own", "asked for") as server, make(server.url, KEY) as sdk:
+        sdk.connect()
+        sdk.until("session_started")
+        sdk.send(bytes(37 * 32_000))
+        sdk.until("committed_transcript")
+        sdk.commit()
+        sdk.until("committed_transcript", 2)
+        sdk.close()
+        assert texts(sdk.events["committed_transcript"]) == ["its own", "asked for"]
+        assert [(c.asked, c.duration_s) for c in server.commits] == [(False, 36.0), (True, 1.0)]
+
+
+@both
+def test_language_entities_and_edits_have_events_of_their_own(make: Make) -> None:
+    with serving("gate 12", "gate 12") as server, make(server.url, KEY) as sdk:
+        sdk.connect(entity_detection=["number"], include_language_detection=True)
+        sdk.until("session_started")
+        sdk.send(bytes(32_000))
+        sdk.commit()
+        (entity,) = sdk.until("committed_transcript_entities")["entities"]
+        assert (entity["text"], entity["entity_type"]) == ("12", "number")
+        stamped = sdk.until("committed_transcript_with_timestamps")
+        assert (stamped["language_code"], stamped["words"]) == ("en", None)
+        sdk.close()
+        sdk.connect(transcript_edit="punctuate")
+        sdk.until("session_started", 2)
+        sdk.send(bytes(32_000))
+        sdk.commit()
+        assert sdk.until("edited_transcript")["edited_text"] == "Gate 12."
+        sdk.close()
+
+
+def test_the_python_sdk_gets_the_redacted_text() -> None:
+    with serving("gate 12") as server, PythonSdk(server.url, KEY) as sdk:
+        sdk.connect(entity_redaction="all", entity_redaction_mode="entity_type")
+        sdk.until("session_started")
+        sdk.send(bytes(32_000))
+        sdk.commit()
+        assert sdk.until("redacted_transcript")["redacted_text"] == "gate {NUMBER}"
+        sdk.close()
+
+
+@both
+def test_every_error_reaches_its_own_event_and_the_general_one(make: Make) -> None:
+    with serving("stop") as server, make(server.url, KEY) as sdk:
+        for number, kind in enumerate(TEXTS, 1):
+            sdk.events["error"].clear()
+            server.inject(kind, for_s=60)
+            sdk.connect()
+            sdk.until("close", number)
+            server.heal()
+            assert sdk.events["error"][0]["error"] == TEXTS[kind]
+            if kind not in WITHOUT_EVENT:
+                (own,) = sdk.events[ERRORS.get(kind, kind)]
+                assert own == {"message_type": kind, "error": TEXTS[kind]}
+
+
+@both
+def test_a_wrong_key_a_wrong_model_and_a_throttled_commit_are_understood(make: Make) -> None:
+    with serving("stop") as server:
+        with make(server.url, "a wrong key") as sdk:
+            sdk.connect()
+            assert sdk.until("auth_error")["error"]
+            sdk.until("close")
+        with make(server.url, KEY) as sdk:
+            sdk.connect(model_id="scribe_realtime_v2")
+            assert "scribe_v2_realtime" in sdk.until("invalid_request")["error"]
+            sdk.until("close")
+        with make(server.url, KEY) as sdk:
+            sdk.connect()
+            sdk.until("session_started")
+            sdk.commit()
+            refusal = sdk.until("commit_throttled")
+            assert "only 0.00s of uncommitted audio" in refusal["error"]
+            sdk.until("close")
+
+
+def test_the_python_sdk_is_told_how_a_session_was_closed() -> None:
+    for wrong, close in (
+        ("auth_error", {"code": 1000, "reason": ""}),
+        ("invalid_request", {"code": 1008, "reason": "invalid_request"}),
+        ("commit_throttled", {"code": 1000, "reason": "commit_throttled"}),
+    ):
+        with serving("stop", wrong=wrong) as server, PythonSdk(server.url, KEY) as sdk:
+            sdk.connect()
+            assert sdk.until("close") == close
+
+
+@both
+def test_real_speech_gets_real_words(make: Make) -> None:
     pcm = speech("goforward")
-    with Server(recognizer=PocketSphinx()) as server:
-        events = converse(server, pcm, include_timestamps=True, include_language_detection=True)
-    assert events["committed_transcript"][0]["text"] == "go forward ten meters"
-    (stamped,) = events["committed_transcript_with_timestamps"]
+    with Server(recognizer=PocketSphinx(), key=KEY) as server, make(server.url, KEY) as sdk:
+        sdk.connect(include_timestamps=True, include_language_detection=True)
+        sdk.until("session_started")
+        sdk.send(pcm)
+        sdk.commit()
+        stamped = sdk.until("committed_transcript_with_timestamps")
+        sdk.close()
+        assert texts(sdk.events["committed_transcript"]) == ["go forward ten meters"]
     assert stamped["language_code"] == "en"
     words = [word for word in stamped["words"] if word["type"] == "word"]
     assert [word["text"] for word in words] == ["go", "forward", "ten", "meters"]
     assert 0.3 < words[0]["start"] < words[-1]["end"] < len(pcm) / 32_000
-    assert events["error"] == []
 
 
-@pytest.mark.parametrize(
-    ("key", "options", "event", "close"),
-    [
-        ("wrong", {}, RealtimeEvents.AUTH_ERROR, {"code": 1000, "reason": ""}),
-        (
-            "right",
-            {"model_id": "scribe_realtime_v2"},
-            RealtimeEvents.INVALID_REQUEST,
-            {"code": 1008, "reason": "invalid_request"},
-        ),
-    ],
-)
-def test_the_sdk_understands_a_refusal(
-    key: str, options: dict[str, Any], event: RealtimeEvents, close: dict[str, Any]
-) -> None:
-    async def story(server: Server) -> dict[str, Any]:
-        listener = Listener(await connect(server, key, **options))
-        assert (await listener.until(event))["error"]
-        return await listener.until(RealtimeEvents.CLOSE)
-
-    with Server(recognizer=Script(["stop"]), key="right") as server:
-        assert asyncio.run(story(server)) == close
-
-
-def test_the_sdk_understands_a_throttled_commit() -> None:
-    async def story(server: Server) -> dict[str, Any]:
-        connection = await connect(server)
-        listener = Listener(connection)
-        await connection.commit()
-        refusal = await listener.until(RealtimeEvents.COMMIT_THROTTLED)
-        assert "only 0.00s of uncommitted audio" in refusal["error"]
-        return await listener.until(RealtimeEvents.CLOSE)
-
-    with Server(recognizer=Script(["stop"])) as server:
-        assert asyncio.run(story(server)) == {"code": 1000, "reason": "commit_throttled"}
+@both
+def test_real_speech_is_committed_by_vad_where_it_pauses(make: Make) -> None:
+    pcm = speech("goforward")
+    with Server(recognizer=PocketSphinx(), key=KEY) as server, make(server.url, KEY) as sdk:
+        sdk.connect(commit_strategy="vad", vad_silence_threshold_secs=0.8)
+        sdk.until("session_started")
+        sdk.send(pcm + bytes(2 * 32_000))
+        committed = sdk.until("committed_transcript")
+        sdk.close()
+        assert committed["text"] == "go forward ten meters"
+        assert [commit.asked for commit in server.commits] == [False]

@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from scribed.simulate.dialects import elevenlabs_extras as extras
 from scribed.simulate.dialects.elevenlabs_query import Parameters
 from scribed.simulate.recognizers import Answer, Word
 
@@ -73,31 +74,69 @@ def partial(text: str) -> str:
     return _frame("partial_transcript", text=text)
 
 
-def after_commit(answer: Answer, parameters: Parameters, *, start_s: float) -> list[str]:
+def after_commit(
+    answer: Answer,
+    parameters: Parameters,
+    *,
+    start_s: float,
+    segment: int,
+    stamped_first: bool | None = None,
+) -> list[str]:
     """Return the frames that answer a commit, in the service's order.
 
-    `start_s` is where the segment began, in seconds of audio sent on this connection: word times
-    count from there. Language detection alone puts the frame with (no) timestamps first.
+    `start_s` is where the segment, the session's `segment`th from 0, began, in seconds of audio
+    sent on this connection: word times count from there. Language detection alone puts the frame
+    with (no) timestamps first; `stamped_first` says otherwise.
     """
-    committed = _frame("committed_transcript", text=answer.text)
+    text = answer.text
+    index = {"segment_index": segment} if parameters.diarize else {}
+    committed = _frame("committed_transcript", text=text, **index)
     frames = [committed]
     if parameters.include_timestamps or parameters.include_language_detection:
         detected = parameters.language_code or DETECTED_LANGUAGE
         stamped = _frame(
             "committed_transcript_with_timestamps",
-            text=answer.text,
+            text=text,
             language_code=detected if parameters.include_language_detection else None,
             words=list(_words(answer, start_s)) if parameters.include_timestamps else None,
+            **index,
         )
-        frames = [committed, stamped] if parameters.include_timestamps else [stamped, committed]
-    text = answer.text
+        if stamped_first is None:
+            stamped_first = not parameters.include_timestamps
+        frames = [stamped, committed] if stamped_first else [committed, stamped]
+    return frames + list(_extras(text, parameters))
+
+
+def _extras(text: str, parameters: Parameters) -> Iterator[str]:
     if parameters.entity_detection:
-        frames.append(_frame("committed_transcript_entities", text=text, entities=[]))
+        found = [
+            {
+                "text": entity.text,
+                "entity_type": entity.kind,
+                "start_char": entity.start,
+                "end_char": entity.end,
+            }
+            for entity in extras.entities(text, parameters.entity_detection)
+        ]
+        yield _frame("committed_transcript_entities", text=text, entities=found)
     if parameters.entity_redaction:
-        frames.append(_frame("redacted_transcript", text=text, redacted_text=text))
+        hidden = extras.redacted(
+            text, parameters.entity_redaction, parameters.entity_redaction_mode
+        )
+        yield _frame("redacted_transcript", text=text, redacted_text=hidden)
     if parameters.transcript_edit:
-        frames.append(_frame("edited_transcript", text=text, edited_text=text))
-    return frames
+        edited = extras.edited(text, parameters.transcript_edit)
+        yield _frame("edited_transcript", text=text, edited_text=edited)
+
+
+def diarized(answer: Answer, *, start_s: float, segment: int, speaker: str) -> str:
+    """Say who spoke in the `segment`th committed text."""
+    words = [{**word, "speaker_id": speaker} for word in _words(answer, start_s)]
+    return _frame("diarized_transcript", segment_index=segment, text=answer.text, words=words)
+
+
+def speakers_merged(old: str, new: str) -> str:
+    return _frame("speakers_merged", from_speaker_id=old, to_speaker_id=new)
 
 
 def _words(answer: Answer, start_s: float) -> Iterator[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""The query string of the ElevenLabs realtime endpoint: who may come in, and what was asked for.
+"""The query string of the ElevenLabs realtime endpoint: what was asked for. Pure.
 
 Ranges and defaults are those of the vendor's SDKs and API reference; `config()` has the names
 that the service itself puts on the wire, which differ from its documentation.
@@ -6,13 +6,19 @@ that the service itself puts on the wire, which differ from its documentation.
 
 from __future__ import annotations
 
-from collections import deque
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
 
-MODELS = ("scribe_v2_realtime", "scribe_v2_realtime_turbo", "scribe_v2_realtime_lite")
+MODELS = (
+    "scribe_v2_realtime",
+    "scribe_v2_realtime_turbo",
+    "scribe_v2_realtime_lite",
+    "scribe_v3_live",
+)
+TURN_MODELS = ("scribe_v3_live",)  # that predict turns, and do so unless they are asked not to
 RATES = {
     "pcm_8000": 8_000,
     "pcm_16000": 16_000,
@@ -22,12 +28,12 @@ RATES = {
     "pcm_48000": 48_000,
     "ulaw_8000": 8_000,
 }
+REGION = re.compile("[-_]")
 STRATEGIES = ("manual", "vad", "turn_prediction")
 REDACTIONS = ("redacted", "entity_type", "enumerated_entity_type")
 KEYTERMS_LIMIT = 50
 KEYTERM_CHARS = 20
 TRANSCRIPT_EDIT_CHARS = 2000
-SPENT_LIMIT = 10_000  # tokens remembered; a token lives for 15 minutes
 
 
 class QueryError(Exception):
@@ -58,6 +64,7 @@ class Parameters:
     entity_redaction_mode: str = "enumerated_entity_type"
     transcript_edit: str | None = None
     keepalive_interval_ms: int | None = None
+    diarize: bool = False
 
     @property
     def rate(self) -> int:
@@ -72,7 +79,31 @@ class Parameters:
     def mute_language(self) -> str | None:
         """The language code with a region tag that keeps the service from transcribing at all."""
         code = self.language_code
-        return code if code is not None and "-" in code else None
+        return code if code is not None and REGION.search(code) else None
+
+    @property
+    def note(self) -> str | None:
+        """What the service would not say."""
+        notes = []
+        if self.mute_language:
+            notes.append(
+                f'language_code "{self.mute_language}" has a region tag: the service never '
+                f'transcribes such a session; use "{REGION.split(self.mute_language)[0]}"'
+            )
+        if self.model_id not in TURN_MODELS:
+            live = [
+                name
+                for name, asked in (
+                    ("commit_strategy=turn_prediction", self.commit_strategy == "turn_prediction"),
+                    ("diarize", self.diarize),
+                )
+                if asked
+            ]
+            notes += [
+                f"{name} is answered here, but the service may have it only with {TURN_MODELS[0]}"
+                for name in live
+            ]
+        return "; ".join(notes) or None
 
     def config(self) -> dict[str, Any]:
         """Return the echo in `session_started`, under the names of the wire.
@@ -85,7 +116,7 @@ class Parameters:
             "language_code": self.language_code,
             "secondary_languages": list(self.secondary_languages),
             "timestamps_granularity": "word",
-            "vad_commit_strategy": self.commit_strategy == "vad",
+            "vad_commit_strategy": self.commit_strategy != "manual",
             "vad_silence_threshold_secs": self.vad_silence_threshold_secs,
             "vad_threshold": self.vad_threshold,
             "min_speech_duration_ms": self.min_speech_duration_ms,
@@ -103,29 +134,6 @@ class Parameters:
         }
 
 
-class Gate:
-    """Lets a client in by its key or its token. A token is good for one session, as the service's.
-
-    With `key` only that credential is accepted, without it any that is not empty.
-    """
-
-    def __init__(self, key: str | None = None) -> None:
-        self._key = key
-        self._spent: deque[str] = deque(maxlen=SPENT_LIMIT)
-
-    def admits(self, header: str | None, query: str) -> bool:
-        """Decide on an upgrade's `xi-api-key` header and query. A token goes before a header."""
-        token = _fields(query).get("token")
-        credential = token[-1] if token else header
-        if not credential or (self._key is not None and credential != self._key):
-            return False
-        if token:
-            if credential in self._spent:
-                return False
-            self._spent.append(credential)
-        return True
-
-
 def parse(query: str) -> Parameters:
     """Read a query string as the service does. Raises `QueryError`.
 
@@ -133,17 +141,15 @@ def parse(query: str) -> Parameters:
     """
     fields = _fields(query)
     read = {name: take(name, fields[name]) for name, take in READERS.items() if name in fields}
+    if read.get("model_id") in TURN_MODELS:
+        read = {"commit_strategy": "turn_prediction", **read}
     parameters = Parameters(**read)
     _refuse_pairs(parameters)
-    if parameters.commit_strategy != "manual":
-        raise QueryError(
-            f"This simulator answers commit_strategy=manual only, not "
-            f"{parameters.commit_strategy}; the real service has all three."
-        )
     return parameters
 
 
 def _fields(query: str) -> dict[str, list[str]]:
+    """Every value of each name, in order."""
     fields: dict[str, list[str]] = {}
     for name, value in parse_qsl(query, keep_blank_values=True):
         fields.setdefault(name, []).append(value)
@@ -246,4 +252,5 @@ READERS: Mapping[str, Reader] = {
     "entity_redaction_mode": _choice(REDACTIONS),
     "transcript_edit": _instruction,
     "keepalive_interval_ms": _number(int, 500, 10_000),
+    "diarize": _flag,
 }

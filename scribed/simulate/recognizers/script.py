@@ -9,7 +9,7 @@ from scribed.errors import ScribedError
 from scribed.simulate.recognizers import BYTES_PER_S, Answer, Word
 
 SPEECH_S_PER_WORD = 0.35  # unhurried speech: a partial shows a word more for each so much audio
-SPEECH_SHARE = 0.9  # of a segment; the rest is the silence that ended it
+SPEECH_SHARE = 0.9  # of what is not digital silence; the rest is the silence that ended it
 LOGPROB = -0.05  # a confident word
 
 
@@ -55,34 +55,48 @@ class Script:
 
 
 class ScriptRecognizer:
-    """A `Recognizer` that measures the audio and never listens to it."""
+    """A `Recognizer` that measures the audio and never listens to it.
+
+    Its words lie between the first and the last sample that is not zero, if there is any.
+    """
 
     def __init__(self, script: Script) -> None:
         self._script = script
+        self._begin()
+
+    def _begin(self) -> None:
         self._heard_s = 0.0
+        self._sound_s: tuple[float, float] | None = None  # from, and to
 
     def feed(self, pcm: bytes) -> None:
+        if sound := pcm.strip(b"\0"):
+            start = len(pcm) - len(pcm.lstrip(b"\0"))
+            start_s = self._heard_s + start / BYTES_PER_S
+            end_s = self._heard_s + (start + len(sound)) / BYTES_PER_S
+            self._sound_s = (self._sound_s[0] if self._sound_s else start_s, end_s)
         self._heard_s += len(pcm) / BYTES_PER_S
 
     def partial(self) -> str:
         return " ".join(self._script.peek().split()[: int(self._heard_s / SPEECH_S_PER_WORD)])
 
     def commit(self) -> Answer:
-        text, duration_s, self._heard_s = self._script.take(), self._heard_s, 0.0
-        return Answer(text, spread(text.split(), duration_s * SPEECH_SHARE))
+        text = self._script.take()
+        start_s, end_s = self._sound_s or (0.0, self._heard_s)
+        self._begin()
+        return Answer(text, spread(text.split(), start_s, (end_s - start_s) * SPEECH_SHARE))
 
     def close(self) -> None:
         """Nothing to give back."""
 
 
-def spread(texts: list[str], duration_s: float) -> tuple[Word, ...]:
+def spread(texts: list[str], from_s: float, duration_s: float) -> tuple[Word, ...]:
     """Lay words over `duration_s` seconds, each as long as its letters, with a gap between two."""
     letters = sum(len(text) + 1 for text in texts)
     words: list[Word] = []
     before = 0
     for text in texts:
-        start_s = duration_s * before / letters
-        end_s = duration_s * (before + len(text)) / letters
+        start_s = from_s + duration_s * before / letters
+        end_s = from_s + duration_s * (before + len(text)) / letters
         words.append(Word(text, start_s, end_s, LOGPROB))
         before += len(text) + 1
     return tuple(words)
