@@ -16,6 +16,14 @@ Level = Annotated[
     str, Meta(pattern="^[a-z0-9_-]*$", description="lower-case letters, digits, _ and -")
 ]
 
+Language = Annotated[
+    str,
+    Meta(
+        pattern="^(auto|[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*)$",
+        description='"auto" or an ISO 639 code, as "en" or "deu"',
+    ),
+]
+
 
 class _Section(msgspec.Struct, frozen=True, kw_only=True):
     """Base of all sections; a key is a field, its comment in config/scribed.toml the manual."""
@@ -27,7 +35,7 @@ class Robot(_Section, frozen=True):
 
 
 class Audio(_Section, frozen=True):
-    source: Literal["alsa", "file", "stdin"] = "alsa"
+    source: Literal["alsa", "file", "stdin", "url"] = "alsa"
     device: str = "auto"
     rate: Literal[0, 8000, 11025, 16000, 22050, 24000, 32000, 44100, 48000, 88200, 96000] = 0
     channels: Annotated[int, Meta(ge=0, le=8)] = 0
@@ -46,39 +54,69 @@ class Vad(_Section, frozen=True):
     start_ms: Annotated[int, Meta(ge=10, le=1000)] = 60
     start_window_ms: Annotated[int, Meta(ge=10, le=2000)] = 120
     hangover_ms: Annotated[int, Meta(ge=100, le=5000)] = 500
+    early_commit_ms: Annotated[int, Meta(ge=0, le=5000)] = 0
     min_utterance_ms: Annotated[int, Meta(ge=0, le=2000)] = 100
     max_utterance_s: Annotated[float, Meta(ge=5, le=28)] = 28.0
 
 
 class ElevenLabs(_Section, frozen=True):
+    auth: Literal["key", "token"] = "key"
+    token_url: str = ""
+    token_command: tuple[str, ...] = ()
     model_id: Literal[
         "scribe_v2_realtime",
         "scribe_v2_realtime_turbo",
         "scribe_v2_realtime_lite",
         "scribe_v3_live",
     ] = "scribe_v2_realtime"
+    commit_strategy: Literal["manual", "vad", "turn_prediction"] = "manual"
+    vad_silence_threshold_secs: Annotated[float, Meta(ge=0.3, le=3)] = 1.5
+    vad_threshold: Annotated[float, Meta(ge=0, le=0.9)] = 0.0
+    min_speech_duration_ms: Annotated[int, Meta(ge=50, le=2000)] = 100
+    min_silence_duration_ms: Annotated[int, Meta(ge=50, le=2000)] = 100
     include_timestamps: bool = True
     include_language_detection: bool = False
+    secondary_languages: tuple[str, ...] = ()
+    keyterms: tuple[str, ...] = ()
+    no_verbatim: bool = False
+    filter_background_audio: bool = False
+    entity_detection: tuple[str, ...] = ()
+    entity_redaction: tuple[str, ...] = ()
+    entity_redaction_mode: Literal["redacted", "entity_type", "enumerated_entity_type"] = (
+        "enumerated_entity_type"
+    )
+    transcript_edit: Annotated[
+        str, Meta(max_length=2000, description="an instruction of at most 2000 characters")
+    ] = ""
+    diarize: bool = False
+    enable_logging: bool = True
+    keepalive_interval_ms: Annotated[int, Meta(ge=0, le=10_000)] = 0
+
+
+class OpenMind(_Section, frozen=True):
+    route: Literal["elevenlabs", "google", "riva"] = "elevenlabs"
+    framing: Literal["json", "binary"] = "json"
+    trailing_silence_ms: Annotated[int, Meta(ge=0, le=5000)] = 1000
+    settle_s: Annotated[float, Meta(ge=0.2, le=30)] = 2.0
 
 
 class ProviderSection(_Section, frozen=True):
-    name: Literal["elevenlabs"] = "elevenlabs"
+    name: Literal["elevenlabs", "openmind"] = "elevenlabs"
     url: str = ""
+    region: Literal["", "us", "eu", "in", "sg"] = ""
     key_file: str = ""
     ca_file: str = ""
-    language: Annotated[
-        str,
-        Meta(
-            pattern="^(auto|[a-z]{2,3})$", description='"auto" or an ISO 639 code, as "en" or "deu"'
-        ),
-    ] = "auto"
+    language: Language = "auto"
+    languages: tuple[str, ...] = ()
     connect: Literal["on_speech", "always"] = "on_speech"
     idle_s: Annotated[float, Meta(ge=1, le=3600)] = 60.0
     chunk_ms: Annotated[int, Meta(ge=20, le=1000)] = 100
     connect_timeout_s: Annotated[float, Meta(ge=1, le=60)] = 10.0
     answer_timeout_s: Annotated[float, Meta(ge=1, le=60)] = 4.0
     max_attempts: Annotated[int, Meta(ge=1, le=100)] = 5
+    rotate_s: Annotated[float, Meta(ge=0, le=86400)] = 480.0
     elevenlabs: ElevenLabs = ElevenLabs()
+    openmind: OpenMind = OpenMind()
 
 
 class Retry(_Section, frozen=True):
@@ -119,6 +157,12 @@ class Mqtt(_Section, frozen=True):
     commands: tuple[Literal["mute", "flush", "restate", "state"], ...] = ("mute", "flush", "state")
 
 
+class Cost(_Section, frozen=True):
+    price_per_hour: Annotated[float, Meta(ge=0, le=10_000)] = 0.0
+    daily_limit_s: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
+    at_limit: Literal["warn", "spool", "stop"] = "warn"
+
+
 class Log(_Section, frozen=True):
     level: Literal["debug", "info", "warning", "error"] = "info"
 
@@ -138,5 +182,6 @@ class Config(_Section, frozen=True):
     spool: Spool = Spool()
     transcript: TranscriptSection = TranscriptSection()
     mqtt: Mqtt = Mqtt()
+    cost: Cost = Cost()
     log: Log = Log()
     shutdown: Shutdown = Shutdown()

@@ -7,19 +7,17 @@
 from __future__ import annotations
 
 import difflib
-import ipaddress
-import json
 import re
 import sys
 import typing
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta
 
 from scribed.config import Config
+from scribed.contradictions import UNFIT, contradictions, refusal, show
 from scribed.errors import ConfigError
 
 if sys.version_info >= (3, 11):
@@ -29,11 +27,6 @@ else:
 
 ENV_PREFIX = "SCRIBED_"
 _BARE_KEY = re.compile("[A-Za-z0-9_-]+")
-_UNFIT = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
-"""Characters that fit into no name, path or line: controls, and what in a variable was no UTF-8."""
-_MAX_SHOWN = 80
-_MAY_HOLD_A_SECRET = frozenset(["provider.url", "provider.key_file", "mqtt.password_file"])
-"""Keys that people put a secret into by mistake: a value that is not allowed is not repeated."""
 
 Origins = dict[str, str]
 """Where each value that is not the default comes from: key path → "file" or a variable's name."""
@@ -69,7 +62,7 @@ def examine(
         raise ConfigError([f"{name}: tables or arrays nested too deeply"]) from exc
     config = Config(**values)
     faulty = {_path(problem) for problem in problems}  # they have their defaults in `config`
-    problems += [line for line in _contradictions(config) if _path(line) not in faulty]
+    problems += [line for line in contradictions(config) if _path(line) not in faulty]
     return config, origins, [line + _blame(_path(line), origins) for line in problems]
 
 
@@ -161,13 +154,13 @@ def _section(
                 values[key] = wanted(**_section(wanted, value, f"{path}.", problems))
             else:
                 problems.append(f"{path}: is a section; write [{path}] and its keys below")
-        elif any(isinstance(v, str) and _UNFIT.search(v) for v in _items(value)):
-            problems.append(_refusal(path, value, "no control characters"))
+        elif any(isinstance(v, str) and UNFIT.search(v) for v in _items(value)):
+            problems.append(refusal(path, value, "no control characters"))
         else:
             try:
                 values[key] = msgspec.convert(value, wanted)
             except msgspec.ValidationError:
-                problems.append(_refusal(path, value, _allowed(wanted)))
+                problems.append(refusal(path, value, _allowed(wanted)))
     return values
 
 
@@ -175,13 +168,8 @@ def _items(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def _refusal(path: str, value: Any, allowed: str) -> str:
-    shown = "the value" if path in _MAY_HOLD_A_SECRET else _show(value)
-    return f"{path}: {shown} is not allowed; {allowed}"
-
-
 def _unknown(prefix: str, key: str, known: list[str]) -> str:
-    path = prefix + (key if _BARE_KEY.fullmatch(key) else _show(key))
+    path = prefix + (key if _BARE_KEY.fullmatch(key) else show(key))
     paths = list(flatten(Config()))
     sections = sorted({p.rsplit(".", 1)[0] for p in paths})
     elsewhere = [p for p in sections + paths if p.rsplit(".", 1)[-1] == key]
@@ -193,23 +181,16 @@ def _unknown(prefix: str, key: str, known: list[str]) -> str:
     return f"{path}: unknown key; known here: {', '.join(known)}"
 
 
-def _show(value: Any) -> str:
-    """`value` as the file has it, on one line of bounded length."""
-    shown = json.dumps(value, ensure_ascii=False, default=str)
-    shown = _UNFIT.sub(lambda char: f"\\u{ord(char[0]):04x}", shown)
-    return shown if len(shown) <= _MAX_SHOWN else shown[: _MAX_SHOWN - 1] + "…"
-
-
 def _allowed(wanted: Any) -> str:
     """What a key of the type `wanted` may be, in words."""
     meta: Meta | None = None
     if typing.get_origin(wanted) is Annotated:
         wanted, meta = typing.get_args(wanted)
     if typing.get_origin(wanted) is Literal:
-        return "one of " + ", ".join(_show(choice) for choice in typing.get_args(wanted))
+        return "one of " + ", ".join(show(choice) for choice in typing.get_args(wanted))
     if typing.get_origin(wanted) is tuple:
         each = typing.get_args(wanted)[0]
-        choices = ", ".join(_show(choice) for choice in typing.get_args(each))
+        choices = ", ".join(show(choice) for choice in typing.get_args(each))
         return f"it is a list of any of {choices}" if choices else "it is a list of strings"
     if meta is not None and meta.description:
         return f"it is {meta.description}"
@@ -218,86 +199,3 @@ def _allowed(wanted: Any) -> str:
     if meta is not None and meta.ge is not None:
         words += f" from {meta.ge} to {meta.le}"
     return words
-
-
-def _contradictions(config: Config) -> list[str]:
-    """What is wrong between keys, or with the form of a value that no type can say."""
-    problems = []
-    audio, vad, retry, spool = config.audio, config.vad, config.retry, config.spool
-    if vad.start_ms > vad.start_window_ms:
-        problems.append(
-            f"vad.start_ms: {vad.start_ms} does not fit into vad.start_window_ms = "
-            f"{vad.start_window_ms}; make it at most as long"
-        )
-    if isinstance(audio.channel, str) and audio.channel != "mix":
-        problems.append(
-            f'audio.channel: {_show(audio.channel)} is not allowed; "mix", or a number from 0'
-        )
-    if isinstance(audio.channel, int) and not 0 <= audio.channel < (audio.channels or 8):
-        problems.append(
-            f"audio.channel: {audio.channel} is not allowed; "
-            f"a number from 0 to {(audio.channels or 8) - 1}"
-        )
-    if audio.source == "file" and not audio.path:
-        problems.append('audio.path: is needed with audio.source = "file"; name a WAV file')
-    if not audio.device:
-        problems.append('audio.device: is empty; "auto" or the name of an ALSA capture device')
-    if retry.initial_s > retry.max_s:
-        problems.append(
-            f"retry.initial_s: {retry.initial_s} is longer than retry.max_s = {retry.max_s}"
-        )
-    if spool.runtime_max_mb > spool.max_mb:
-        problems.append(
-            f"spool.runtime_max_mb: {spool.runtime_max_mb} is more than spool.max_mb = "
-            f"{spool.max_mb}; make it at most as much: what is in the one has to fit into the other"
-        )
-    problems += _url_problems(config.provider.url)
-    problems += _topic_problems(config.mqtt.topic)
-    if config.mqtt.password_file and not config.mqtt.username:
-        problems.append("mqtt.username: is empty, but there is a mqtt.password_file; name the user")
-    if not config.mqtt.host:
-        problems.append("mqtt.host: is empty; name the broker's host")
-    return problems
-
-
-def _url_problems(url: str) -> list[str]:
-    if not url:
-        return []
-    form = _refusal("provider.url", url, "wss://HOST[:PORT][/PATH]")
-    try:
-        parts = urlsplit(url)
-        if "@" in parts.netloc or parts.query or parts.fragment:
-            return ["provider.url: holds a user or a query; a key belongs into provider.key_file"]
-        port = parts.port
-    except ValueError:  # no number from 0 to 65535, or half a pair of brackets
-        return [form]
-    if parts.scheme not in ("ws", "wss") or not parts.hostname or port == 0:
-        return [form]
-    if parts.scheme == "ws" and not _is_loopback(parts.hostname):
-        return [
-            f"provider.url: ws:// would send speech and key unencrypted to {parts.hostname}; "
-            "use wss://, ws:// is for a loopback address only"
-        ]
-    return []
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def _topic_problems(topic: str) -> list[str]:
-    rest = topic.replace("{robot}", "").replace("{source}", "")
-    if "{" in rest or "}" in rest:
-        return [
-            f"mqtt.topic: {_show(topic)} is not allowed; "
-            "only {robot} and {source} may stand in braces"
-        ]
-    if not topic or topic.startswith(("/", "$")) or topic.endswith("/") or set(topic) & set("#+"):
-        return [
-            f"mqtt.topic: {_show(topic)} is not allowed; levels divided by /, without # and +, "
-            "not starting with / or $, not ending with /"
-        ]
-    return []

@@ -104,8 +104,8 @@ def test_the_file_names_the_range_of_each_number_and_the_choices_of_each_word(
         elif typing.get_origin(wanted) in (Literal, tuple):
             several = typing.get_origin(wanted) is tuple
             choices = typing.get_args(typing.get_args(wanted)[0] if several else wanted)
-            words = re.findall(r"[\w.]+", comment)
-            assert [str(c) for c in choices if str(c) not in words] == [], path
+            words = re.findall(r'[\w.]+|""', comment)
+            assert [c for c in choices if (str(c) or '""') not in words] == [], path
 
 
 def test_the_file_has_nothing_secret_to_fill_in() -> None:
@@ -261,9 +261,22 @@ def test_a_value_of_the_wrong_kind_is_shown_with_what_is_allowed(text: str, line
             'robot.id: "R 7" is not allowed; it is lower-case letters, digits, _ and -',
         ),
         (
-            'provider.language = "en-US"',
-            'provider.language: "en-US" is not allowed; '
+            'provider.language = "english"',
+            'provider.language: "english" is not allowed; '
             'it is "auto" or an ISO 639 code, as "en" or "deu"',
+        ),
+        (
+            f'provider.elevenlabs.transcript_edit = "{"x" * 2001}"',
+            f'provider.elevenlabs.transcript_edit: "{"x" * 78}… is not allowed; '
+            "it is an instruction of at most 2000 characters",
+        ),
+        (
+            'provider.elevenlabs.keyterms = "dock"',
+            'provider.elevenlabs.keyterms: "dock" is not allowed; it is a list of strings',
+        ),
+        (
+            'provider.region = "au"',
+            'provider.region: "au" is not allowed; one of "", "us", "eu", "in", "sg"',
         ),
         (
             'mqtt.commands = ["mute", "reboot"]',
@@ -348,10 +361,135 @@ def test_the_ends_of_a_range_are_in_it_and_what_is_beyond_is_told_both(
             "mqtt.username: is empty, but there is a mqtt.password_file; name the user",
         ),
         ('mqtt.host = ""', "mqtt.host: is empty; name the broker's host"),
+        (
+            'audio.source = "url"',
+            'audio.path: is needed with audio.source = "url"; name a URL that ffmpeg can read',
+        ),
+        (
+            'cost.at_limit = "spool"',
+            'cost.at_limit: "spool" needs a limit; '
+            "say in cost.daily_limit_s how many seconds a day may cost",
+        ),
     ],
 )
 def test_keys_that_contradict_each_other_are_named(text: str, line: str) -> None:
     assert problem(text) == line
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("vad.early_commit_ms = 99", "99 is too short; 0 (off), or at least 100"),
+        (
+            "vad.early_commit_ms = 500",
+            "500 is not before vad.hangover_ms = 500 has ended the utterance; "
+            "make it shorter, or 0 (off)",
+        ),
+        (
+            'vad.early_commit_ms = 200\nprovider.name = "openmind"',
+            'needs provider.name = "elevenlabs"; else 0 (off)',
+        ),
+        (
+            'vad.early_commit_ms = 200\nprovider.elevenlabs.commit_strategy = "vad"',
+            'needs provider.elevenlabs.commit_strategy = "manual", and it is "vad"; else 0 (off)',
+        ),
+    ],
+)
+def test_an_early_commit_is_before_the_end_and_ours_to_make(text: str, line: str) -> None:
+    assert problem(text) == f"vad.early_commit_ms: {line}"
+
+
+def test_an_early_commit_within_the_hangover_is_valid() -> None:
+    assert read("vad = {early_commit_ms = 499, hangover_ms = 500}").vad.early_commit_ms == 499
+
+
+def test_a_region_stands_for_an_endpoint_of_elevenlabs() -> None:
+    assert read('provider.region = "eu"').provider.region == "eu"
+    assert problem('provider = {region = "eu", url = "wss://h"}') == (
+        "provider.region: has no effect beside provider.url; leave out one of them"
+    )
+    assert problem('provider = {region = "eu", name = "openmind"}') == (
+        "provider.region: openmind has none; leave it out"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("vad_threshold = 0.05", "vad_threshold: 0.05 is not allowed; "
+         "0 (the service's own), or at least 0.1"),
+        ("keepalive_interval_ms = 499", "keepalive_interval_ms: 499 is not allowed; "
+         "0 (off), or at least 500"),
+        ('keyterms = ["dock", "a term of 21 letters."]',
+         'keyterms: "a term of 21 letters." has 21 characters; at most 20 each'),
+        ('keyterms = ["dock", " "]', "keyterms: one is empty; leave it out"),
+        ("keyterms = [" + ", ".join(f'"k{n}"' for n in range(51)) + "]",
+         'keyterms: 51 are too many; at most 50, leave out those from "k50" on'),
+        ('secondary_languages = ["de", "auto"]',
+         'secondary_languages: "auto" is not allowed; ISO 639 codes, as "en" or "deu"'),
+        ("filter_background_audio = true",
+         "filter_background_audio: the service refuses it together with include_timestamps; "
+         "set include_timestamps = false"),
+        ('transcript_edit = "shout"\nentity_detection = ["all"]',
+         "entity_detection: the service refuses it together with transcript_edit; "
+         "leave out one of them"),
+        ('transcript_edit = "shout"\nentity_redaction = ["pii"]',
+         "entity_redaction: the service refuses it together with transcript_edit; "
+         "leave out one of them"),
+        ('entity_detection = ["all", "E-Mail"]',
+         'entity_detection: "E-Mail" is not allowed; "all", a category as "pii", '
+         'or a type as "email_address"'),
+        ('token_url = "https://h"', 'token_url: has an effect only with auth = "token"'),
+        ('token_command = ["mint"]', 'token_command: has an effect only with auth = "token"'),
+        ('auth = "token"\ntoken_command = ["mint"]\ntoken_url = "https://h"',
+         "token_url: there is a token_command as well; leave out one of them"),
+        ('auth = "token"\ntoken_command = [""]',
+         "token_command: names no command; the list begins with a program"),
+        ('auth = "token"\ntoken_url = "http://h/token"',
+         "token_url: http:// would send key and token unencrypted to h; "
+         "use https://, http:// is for a loopback address only"),
+        ('auth = "token"\ntoken_url = "wss://h/token"',
+         "token_url: the value is not allowed; https://HOST[:PORT][/PATH]"),
+        ('auth = "token"\ntoken_url = "https://h/?key=s3cret"',
+         "token_url: holds a user or a query; a key belongs into provider.key_file"),
+    ],
+)  # fmt: skip
+def test_what_elevenlabs_would_refuse_is_refused_before_connecting(text: str, line: str) -> None:
+    assert problem(f"[provider.elevenlabs]\n{text}") == f"provider.elevenlabs.{line}"
+
+
+def test_every_keyterm_that_is_too_long_is_named() -> None:
+    lines = problems(f'provider.elevenlabs.keyterms = ["{"a" * 21}", "b", "{"c" * 30}"]')
+    assert [re.findall('"(.).*" has (.*) characters', line) for line in lines] == [
+        [("a", "21")],
+        [("c", "30")],
+    ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "filter_background_audio = true\ninclude_timestamps = false",
+        'entity_detection = ["all"]\nentity_redaction = ["pii", "email_address"]',
+        'auth = "token"',
+        'auth = "token"\ntoken_url = "https://h/token"',
+        'auth = "token"\ntoken_url = "http://127.0.0.1:8080"',
+        'auth = "token"\ntoken_command = ["/usr/local/bin/mint", "r7"]',
+        'secondary_languages = ["de", "deu", "pt-BR"]',
+        f'keyterms = ["{"ä" * 20}"]',
+        "vad_threshold = 0.1\nkeepalive_interval_ms = 500",
+    ],
+)
+def test_what_elevenlabs_takes_is_valid(text: str) -> None:
+    examined = examine(f"[provider.elevenlabs]\n{text}", {})
+    assert examined[2] == []
+
+
+def test_languages_that_are_none_are_named() -> None:
+    assert problems('provider.languages = ["en-US", "english", ""]') == [
+        f'provider.languages: "{code}" is not allowed; ISO 639 codes, as "en" or "deu"'
+        for code in ("english", "")
+    ]
 
 
 @pytest.mark.parametrize(
@@ -375,6 +513,9 @@ def test_an_endpoint_of_the_wrong_form_is_told_the_right_one(url: str) -> None:
         'provider.url = {key = "s3cret"}',
         'provider.key_file = "s3cret\\n"',
         'provider.key_file = ["s3cret"]',
+        'provider.elevenlabs = {auth = "token", token_url = "https://me:s3cret@h"}',
+        'provider.elevenlabs = {auth = "token", token_command = ["mint", "s3cret\\n"]}',
+        'audio.path = "rtsp://me:s3cret@h\\n"',
         'mqtt = {username = "ear", password_file = "s3cret\\u0007"}',
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -12,8 +13,19 @@ from scribed.cli import loading
 from scribed.config import Config
 from scribed.configfile import flatten
 from scribed.errors import ConfigError, ExitStatus, ScribedError
-from scribed.service.credentials import api_key, idle_password, mqtt_password
+from scribed.service.credentials import (
+    configured_key,
+    idle_password,
+    key_name,
+    key_problem,
+    mqtt_password,
+)
 from scribed.service.names import identity, instance_of, runtime_directory, state_directory
+from scribed.service.tokens import command_problem
+from scribed.uplink.providers.elevenlabs_query import notices
+
+_SECRET_IN_URL = re.compile(r"(?<=://)[^/?#]*(?=@)|(?<=\?).*")
+"""The user of a URL, and its query: a camera's address often has a password in it."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -54,14 +66,13 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _warnings(config: Config, environ: Mapping[str, str]) -> list[str]:
-    warnings = []
-    try:
-        api_key(config.provider, environ)
-    except ScribedError as exc:
-        warnings.append(str(exc))
-    if idle := idle_password(config, environ):
-        warnings.append(idle)
-    return warnings
+    """What is valid, and yet not what its author may have meant."""
+    found = (
+        key_problem(config.provider, environ),
+        command_problem(config.provider),
+        idle_password(config, environ),
+    )
+    return [*filter(None, found), *notices(config.provider)]
 
 
 def _show(loaded: loading.Loaded, environ: Mapping[str, str]) -> None:
@@ -71,6 +82,8 @@ def _show(loaded: loading.Loaded, environ: Mapping[str, str]) -> None:
         if table != section:
             print(f"{'' if not section else chr(10)}[{table}]")
             section = table
+        if key == "audio.path" and "://" in value:
+            value = _SECRET_IN_URL.sub("***", value)  # noqa: PLW2901
         origin = loaded.origins.get(key, "default")
         print(f"{name + ' = ' + _toml(value):<42} # {origin}")
     instance = instance_of(loaded.path)
@@ -79,7 +92,8 @@ def _show(loaded: loading.Loaded, environ: Mapping[str, str]) -> None:
     print(f"# topics {who.base}/…, client id {who.client_id}")
     print(f"# state {state_directory(instance, environ)}")
     print(f"# runtime {runtime_directory(instance, environ)}")
-    print(f"# elevenlabs-api-key: {_masked(lambda: api_key(loaded.config.provider, environ))}")
+    provider = loaded.config.provider
+    print(f"# {key_name(provider)}: {_masked(lambda: configured_key(provider, environ))}")
     print(f"# mqtt-password: {_masked(lambda: mqtt_password(loaded.config, environ))}\n")
 
 

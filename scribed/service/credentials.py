@@ -9,26 +9,76 @@ import os
 import stat
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from scribed.config import Config, ProviderSection
 from scribed.errors import ScribedError
 
 
+class _Place(NamedTuple):
+    """Where a provider's key may be, beside the file that `provider.key_file` names."""
+
+    credential: str
+    variable: str
+    look: str  #: what such a key looks like, as far as that is known
+
+
+_PLACES = {
+    "elevenlabs": _Place("elevenlabs-api-key", "ELEVENLABS_API_KEY", ""),
+    "openmind": _Place("openmind-api-key", "OPENMIND_API_KEY", " (om1_live_…)"),
+}
+
+
+def key_name(provider: ProviderSection) -> str:
+    """The name of the credential that holds the provider's key."""
+    return _PLACES[provider.name].credential
+
+
 def api_key(provider: ProviderSection, environ: Mapping[str, str]) -> str:
     """The provider's key. Raises `ScribedError` that says where it may be put."""
-    key = credential(
-        "elevenlabs-api-key",
-        file=provider.key_file,
-        key="provider.key_file",
-        variable="ELEVENLABS_API_KEY",
-        environ=environ,
-    )
+    key = configured_key(provider, environ)
     if key is None:
+        name, variable, look = _PLACES[provider.name]
         raise ScribedError(
-            "no API key: put it in the credential elevenlabs-api-key, in a file that "
-            "provider.key_file names (chmod 600), or in ELEVENLABS_API_KEY"
+            f"no API key: put it{look} in the credential {name}, in a file that "
+            f"provider.key_file names (chmod 600), or in {variable}"
         )
     return key
+
+
+def configured_key(provider: ProviderSection, environ: Mapping[str, str]) -> str | None:
+    """The provider's key, or None where there is none.
+
+    Raises `ScribedError` where a place was named and cannot be used.
+    """
+    name, variable, _ = _PLACES[provider.name]
+    return credential(
+        name,
+        file=provider.key_file,
+        key="provider.key_file",
+        variable=variable,
+        environ=environ,
+    )
+
+
+def may_be_keyless(provider: ProviderSection) -> bool:
+    """Whether connections may need no key of ours: somebody else makes their tokens, or hears."""
+    if provider.name == "openmind":  # Riva on the robot or beside it asks for none
+        return provider.openmind.route == "riva" and bool(provider.url)
+    options = provider.elevenlabs
+    return options.auth == "token" and bool(options.token_command or options.token_url)
+
+
+def key_problem(provider: ProviderSection, environ: Mapping[str, str]) -> str | None:
+    """Why no connection can be made for want of a key; None: there is one, or none is needed."""
+    try:
+        if may_be_keyless(provider):
+            configured_key(provider, environ)
+        else:
+            api_key(provider, environ)
+    except ScribedError as exc:
+        return str(exc)
+    return None
 
 
 def mqtt_password(config: Config, environ: Mapping[str, str]) -> str | None:

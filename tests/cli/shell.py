@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent.parent
-OURS = ("SCRIBED_", "XDG_", "ELEVENLABS_", "CREDENTIALS_", "STATE_", "RUNTIME_")
+OURS = ("SCRIBED_", "XDG_", "ELEVENLABS_", "OPENMIND_", "CREDENTIALS_", "STATE_", "RUNTIME_")
 COMMAND = [sys.executable, "-m", "scribed"]
 
 

@@ -78,6 +78,38 @@ def test_a_brokers_password_of_nobody_is_a_warning(shell: Shell) -> None:
     )
 
 
+def test_what_is_not_sent_as_it_stands_is_a_warning(shell: Shell) -> None:
+    said = check(shell, 'provider = {language = "en-US", languages = ["en"]}')
+    assert said.status == 0
+    assert said.err.splitlines() == [
+        'warning: provider.language: "en-US" is sent as "en": the service knows no regions',
+        "warning: provider.languages: has no effect without "
+        "provider.elevenlabs.include_language_detection = true",
+    ]
+
+
+def test_the_key_of_the_other_provider_is_none(shell: Shell) -> None:
+    assert check(shell, 'provider.name = "openmind"').err == (
+        "warning: no API key: put it (om1_live_…) in the credential openmind-api-key, in a file "
+        "that provider.key_file names (chmod 600), or in OPENMIND_API_KEY\n"
+    )
+    shell.environ["OPENMIND_API_KEY"] = SECRET
+    said = check(shell, 'provider.name = "openmind"', "--show")
+    assert "# openmind-api-key: ********\n" in said.out
+    assert "elevenlabs-api-key" not in said.out
+    assert said.err == ""
+
+
+def test_a_command_for_tokens_needs_no_key_and_has_to_be_there(shell: Shell) -> None:
+    del shell.environ["ELEVENLABS_API_KEY"]
+    text = 'provider.elevenlabs = {{auth = "token", token_command = ["{}", "r7"]}}'
+    assert check(shell, text.format("echo")).err == ""
+    assert check(shell, text.format("mint-of-nobody")).err == (
+        "warning: provider.elevenlabs.token_command: mint-of-nobody is not a program that can be "
+        "run; write its whole path\n"
+    )
+
+
 def test_nothing_is_made_in_the_users_home(shell: Shell) -> None:
     check(shell, "", "--show")
     assert [path.name for path in shell.home.iterdir()] == ["ear.toml"]
@@ -241,6 +273,22 @@ def test_show_says_that_there_are_none_and_why(shell: Shell) -> None:
     assert f"# elevenlabs-api-key: none ({why})\n" in said.out
     assert "# mqtt-password: none\n" in said.out
     assert said.err == f"warning: {why}\n"
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        (f"rtsp://me:{SECRET}@camera/1", "rtsp://***@camera/1"),
+        (f"rtsp://me:a@{SECRET}@camera:554", "rtsp://***@camera:554"),
+        (f"https://radio/live?user=1&key={SECRET}", "https://radio/live?***"),
+        ("https://radio/live@night.mp3", "https://radio/live@night.mp3"),
+    ],
+)
+def test_show_masks_what_of_a_streams_address_may_be_secret(
+    shell: Shell, url: str, shown: str
+) -> None:
+    said = check(shell, f'audio = {{source = "url", path = "{url}"}}', "--show")
+    assert f'path = "{shown}"' in said.out
 
 
 def test_a_credential_of_systemd_is_seen(shell: Shell) -> None:

@@ -8,9 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from scribed.config import Config, Mqtt, ProviderSection
+from scribed.config import Config, ElevenLabs, Mqtt, OpenMind, ProviderSection
 from scribed.errors import ScribedError
-from scribed.service.credentials import api_key, credential, idle_password, mqtt_password
+from scribed.service.credentials import (
+    api_key,
+    configured_key,
+    credential,
+    idle_password,
+    key_name,
+    key_problem,
+    may_be_keyless,
+    mqtt_password,
+)
 
 SECRET = "sk_0123456789"
 NAME, KEY, VARIABLE = "elevenlabs-api-key", "provider.key_file", "ELEVENLABS_API_KEY"
@@ -175,7 +184,7 @@ def test_a_directory_of_credentials_that_is_gone_has_none(places: Places) -> Non
     assert places.variable(SECRET).look() == SECRET
 
 
-# The two that there are
+# Those that there are
 
 
 def test_the_providers_key_is_looked_for_in_all_its_places(places: Places) -> None:
@@ -191,6 +200,70 @@ def test_without_a_key_all_places_where_it_may_be_put_are_named(places: Places) 
         api_key(ProviderSection(), places.environ)
     for place in ("credential elevenlabs-api-key", "provider.key_file", "ELEVENLABS_API_KEY"):
         assert place in str(caught.value)
+
+
+def test_each_provider_has_a_key_of_its_own(places: Places) -> None:
+    openmind = ProviderSection(name="openmind")
+    places.variable(SECRET)
+    assert configured_key(openmind, places.environ) is None
+    places.environ["OPENMIND_API_KEY"] = "om1_live_variable"
+    assert api_key(openmind, places.environ) == "om1_live_variable"
+    (places.directory / "openmind-api-key").write_text("om1_live_systemd")
+    assert api_key(openmind, places.environ) == "om1_live_systemd"
+    assert api_key(ProviderSection(), places.environ) == SECRET
+    assert key_name(openmind) == "openmind-api-key"
+    assert key_name(ProviderSection()) == "elevenlabs-api-key"
+
+
+def test_without_a_key_of_openmind_its_look_and_its_places_are_named(places: Places) -> None:
+    assert key_problem(ProviderSection(name="openmind"), places.environ) == (
+        "no API key: put it (om1_live_…) in the credential openmind-api-key, in a file that "
+        "provider.key_file names (chmod 600), or in OPENMIND_API_KEY"
+    )
+
+
+@pytest.mark.parametrize(
+    "provider",
+    [
+        ProviderSection(elevenlabs=ElevenLabs(auth="token", token_url="https://h")),
+        ProviderSection(elevenlabs=ElevenLabs(auth="token", token_command=("mint",))),
+        ProviderSection(
+            name="openmind", url="ws://localhost:6790", openmind=OpenMind(route="riva")
+        ),
+    ],
+)
+def test_where_others_make_the_tokens_or_hear_themselves_no_key_is_needed(
+    places: Places, provider: ProviderSection
+) -> None:
+    assert may_be_keyless(provider)
+    assert key_problem(provider, places.environ) is None
+    assert configured_key(provider, places.environ) is None
+
+
+@pytest.mark.parametrize(
+    "provider",
+    [
+        ProviderSection(),
+        ProviderSection(elevenlabs=ElevenLabs(auth="token")),
+        ProviderSection(
+            name="openmind", elevenlabs=ElevenLabs(auth="token", token_url="https://h")
+        ),
+        ProviderSection(name="openmind", openmind=OpenMind(route="riva")),
+        ProviderSection(name="openmind", url="wss://h"),
+    ],
+)
+def test_else_one_is_needed(places: Places, provider: ProviderSection) -> None:
+    assert not may_be_keyless(provider)
+    assert str(key_problem(provider, places.environ)).startswith("no API key: ")
+
+
+def test_a_key_that_is_there_and_cannot_be_used_is_a_problem_even_where_none_is_needed(
+    places: Places,
+) -> None:
+    options = ElevenLabs(auth="token", token_command=("mint",))
+    named = places.private_file(SECRET, 0o644).named
+    problem = key_problem(ProviderSection(elevenlabs=options, key_file=named), places.environ)
+    assert problem == f"{KEY}: {named} is open to others (mode 0644); chmod 600 {named}"
 
 
 def test_the_brokers_password_is_in_a_credential_or_a_file_and_in_no_variable(
