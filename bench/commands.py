@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import tempfile
 import wave
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +28,8 @@ PHRASES = (
 LEVEL_DBFS = -26.0
 """Mean level of the speech, ITU-T's nominal one: WebRTC's gate judges levels as well as spectra,
 and flite itself is 12 dB louder than any microphone."""
+TAIL = int(1.5 * RATE)
+"""Samples without a command at the end."""
 SPEECH_DB = 30.0
 """What counts as speech: no more than so far below its mean level."""
 
@@ -38,20 +42,43 @@ class Recording:
     spoken: list[tuple[int, int]]
 
 
+_Plan = list[tuple[int, np.ndarray]]
+"""Where each command begins, and its samples."""
+
+
 def commands_in_noise(seconds: float, snr_db: float, seed: int) -> Recording:
     """Commands with pauses of 1 to 3 s, in pink noise (a room, a fan), reproducibly."""
+    length = int(seconds * RATE)
+
+    def fits(planned: tuple[int, np.ndarray]) -> bool:
+        at, voice = planned
+        return at + len(voice) + TAIL <= length
+
+    return _mixed(list(itertools.takewhile(fits, _planned(seed))), length, snr_db, seed)
+
+
+def so_many_commands(count: int, snr_db: float, seed: int) -> Recording:
+    """The first `count` of the same."""
+    plan = list(itertools.islice(_planned(seed), count))
+    at, voice = plan[-1]
+    return _mixed(plan, at + len(voice) + TAIL, snr_db, seed)
+
+
+def _planned(seed: int) -> Iterator[tuple[int, np.ndarray]]:
     rng = random.Random(seed)
     voices = [_voice(phrase) for phrase in PHRASES]
-    track = np.zeros(int(seconds * RATE))
-    spoken = []
     at = int(1.0 * RATE)
     while True:
         voice = rng.choice(voices)
-        if at + len(voice) + int(1.5 * RATE) > len(track):
-            break
-        track[at : at + len(voice)] = voice
-        spoken.append((at, at + len(voice)))
+        yield at, voice
         at += len(voice) + int(rng.uniform(1.0, 3.0) * RATE)
+
+
+def _mixed(plan: _Plan, length: int, snr_db: float, seed: int) -> Recording:
+    track = np.zeros(length)
+    for at, voice in plan:
+        track[at : at + len(voice)] = voice
+    spoken = [(at, at + len(voice)) for at, voice in plan]
     speech = np.concatenate([track[a:b] for a, b in spoken])
     wanted = 32768 * 10 ** (LEVEL_DBFS / 20)
     track *= wanted / np.sqrt(np.mean(speech**2))

@@ -7,7 +7,6 @@ service of its own that answers after 250 ms.
 from __future__ import annotations
 
 import argparse
-import compileall
 import contextlib
 import json
 import os
@@ -21,26 +20,14 @@ from pathlib import Path
 from typing import Any
 
 from bench.commands import RATE, Recording, commands_in_noise
+from bench.running import KEY, end_of_input, feed, service, start_scribed
 from scribed.demo.account import percentile
 from scribed.demo.broker import Broker
 from scribed.demo.subscriber import Received, Subscriber
-from scribed.simulate.recognizers.script import Script
 from scribed.simulate.server import Server
 
-KEY = "bench"
 ANSWER_S = 0.25
 HANGOVER_MS = 500
-CHUNK = RATE // 50 * 2
-CONFIGURATION = """\
-[robot]
-id = "bench"
-[audio]
-source = "stdin"
-[provider]
-url = "{url}"
-[mqtt]
-port = {port}
-"""
 
 
 @dataclass(frozen=True)
@@ -74,10 +61,10 @@ def measure(recording: Recording) -> dict[str, Any]:
     with contextlib.ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         broker = stack.enter_context(Broker(directory))
-        service = stack.enter_context(_service(keep_audio=True))
-        floors = stack.enter_context(_service(keep_audio=False))
+        ours = stack.enter_context(service(answer_s=ANSWER_S, keep_audio=True))
+        floors = stack.enter_context(service(answer_s=ANSWER_S))
         subscriber = stack.enter_context(Subscriber(broker.port, "scribed/bench/mic"))
-        scribed = _start_scribed(directory, service.url, broker.port)
+        scribed = start_scribed(directory, ours.url, broker.port)
         floor = subprocess.Popen(
             [sys.executable, "-m", "bench.floor", _endpoint(floors.url), KEY, str(broker.port)],
             stdin=subprocess.PIPE,
@@ -85,52 +72,16 @@ def measure(recording: Recording) -> dict[str, Any]:
         assert subscriber.wait_for(lambda: subscriber.on("state"), 10)
         before = [_cost(process.pid) for process in (scribed, floor)]
         begun = time.time()
-        _feed(recording.pcm, scribed, floor)
+        feed(recording.pcm, scribed, floor)
         after = [_cost(process.pid) for process in (scribed, floor)]
-        for process in (scribed, floor):
-            assert process.stdin is not None
-            process.stdin.close()
-        status = scribed.wait(60)
-        floor.wait(60)
+        status, _ = end_of_input(scribed), end_of_input(floor)
         subscriber.wait_for(lambda: subscriber.on("status")[-1].payload == "offline", 10)
-        sent = [c.pcm or b"" for c in service.commits]
-        return _figures(recording, subscriber, sent, begun, (before, after), service, status)
-
-
-def _service(*, keep_audio: bool) -> Server:
-    script = Script(["turn left"])
-    return Server(recognizer=script, key=KEY, answer_s=ANSWER_S, keep_audio=keep_audio)
+        sent = [c.pcm or b"" for c in ours.commits]
+        return _figures(recording, subscriber, sent, begun, (before, after), ours, status)
 
 
 def _endpoint(url: str) -> str:
     return f"{url}/v1/speech-to-text/realtime?model_id=scribe_v2_realtime"
-
-
-def _start_scribed(directory: Path, url: str, port: int) -> subprocess.Popen[bytes]:
-    path = directory / "scribed.toml"
-    path.write_text(CONFIGURATION.format(url=url, port=port), "utf-8")
-    compileall.compile_dir(
-        Path(__file__).parents[1] / "scribed", quiet=2
-    )  # as where it is installed
-    environment = os.environ | {
-        "ELEVENLABS_API_KEY": KEY,
-        "STATE_DIRECTORY": str(directory / "state"),
-    }
-    command = [sys.executable, "-m", "scribed", "run", "-c", str(path)]
-    return subprocess.Popen(command, stdin=subprocess.PIPE, env=environment)
-
-
-def _feed(pcm: bytes, *processes: subprocess.Popen[bytes]) -> None:
-    """Write 20 ms every 20 ms to all."""
-    begun = time.monotonic()
-    for at in range(0, len(pcm), CHUNK):
-        for process in processes:
-            assert process.stdin is not None
-            process.stdin.write(pcm[at : at + CHUNK])
-            process.stdin.flush()
-        wait = begun + (at + CHUNK) / (2 * RATE) - time.monotonic()
-        if wait > 0:
-            time.sleep(wait)
 
 
 def _cost(pid: int) -> Cost:

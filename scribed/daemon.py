@@ -10,41 +10,38 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from scribed import __version__, clock, overview
+from scribed import __version__, clock, overview, parts
+from scribed.capture.posting import PIECE_MS, SETTLING
 from scribed.capture.segmenter import Gate
 from scribed.capture.worker import Capture, SourceEnded
 from scribed.commands import MUTE_FACT, mute_reasons
-from scribed.config import Audio, Config, ProviderSection
+from scribed.config import Config
 from scribed.delivery.schemas import Muted
 from scribed.delivery.worker import Delivery
 from scribed.ending import Ending
-from scribed.errors import ExitStatus, SourceError
-from scribed.interfaces import Request, Session, Source
+from scribed.errors import ExitStatus
 from scribed.model import Alert, Event, Identity, UtteranceId, pcm_bytes
+from scribed.parts import Provider
 from scribed.service.control import Control
-from scribed.service.credentials import api_key, mqtt_password
+from scribed.service.credentials import mqtt_password
 from scribed.service.names import new_id
 from scribed.service.timesync import clock_synced
 from scribed.store.opening import Opened, open_store
-from scribed.store.worker import Reserve, Store
+from scribed.store.worker import Remember, Reserve, Store
 from scribed.supervisor import Supervisor, Workers
-from scribed.uplink.connection import Connection, tls_context
-from scribed.uplink.providers.elevenlabs import ElevenLabsSession
 from scribed.uplink.worker import Uplink
 from scribed.worker import Budget, Crashed, Mailbox
 
 logger = logging.getLogger(__name__)
 
-STDIN_CLOSED = (
-    'audio.source: standard input is closed; pipe raw s16le into it, or use "alsa" or "file"'
-)
+COST = "cost"
+"""The fact that says how much audio was sent on which day."""
 
 
 class Daemon:
@@ -68,8 +65,7 @@ class Daemon:
     ) -> None:
         self._config, self._alerts = config, alerts
         self._mailbox: Mailbox[Any] = Mailbox()
-        plain = config.provider.url.startswith("ws://") and not config.provider.ca_file
-        tls = None if plain else tls_context(config.provider.ca_file)  # 16 ms: by need
+        provider = Provider(config.provider, environ)
         password = mqtt_password(config, environ)
         self._opened = opened = open_store(
             state,
@@ -81,7 +77,8 @@ class Daemon:
             synced=clock_synced,
         )
         budget = Budget(config.spool.runtime_max_mb << 20)
-        to_store: Mailbox[Any] = Mailbox(limit=1_000_000)  # the budget bounds it
+        pieces = (config.spool.runtime_max_mb << 20) // pcm_bytes(PIECE_MS)
+        to_store: Mailbox[Any] = Mailbox(limit=SETTLING + pieces)
         delivery = Delivery(
             config=config,
             identity=identity,
@@ -94,8 +91,11 @@ class Daemon:
         )
         uplink = Uplink(
             config=config,
-            new_session=lambda: _session(config.provider, environ),
-            connect=lambda request: _connect(config.provider, request, tls),
+            check=provider.check,
+            new_session=provider.session,
+            connect=provider.connect,
+            remember=lambda day, spent_s: to_store.put(Remember(COST, f"{day} {spent_s:.1f}")),
+            spent=_spent(opened.recovery.facts.get(COST, "")),
             store=to_store,
             delivery=delivery.inbox,
             budget=budget,
@@ -186,7 +186,7 @@ class Daemon:
         from scribed.capture.vad import WebRtcVad  # noqa: PLC0415 -- only where the gate runs
 
         return Capture(
-            open_source=lambda: _open_source(audio),
+            open_source=parts.source(audio),
             reopen=audio.source == "alsa",
             chunk_bytes=pcm_bytes(self._config.provider.chunk_ms),
             vad=WebRtcVad(vad.aggressiveness),
@@ -196,6 +196,7 @@ class Daemon:
                 start_ms=vad.start_ms,
                 start_window_ms=vad.start_window_ms,
                 hangover_ms=vad.hangover_ms,
+                early_commit_ms=vad.early_commit_ms,
                 min_utterance_ms=vad.min_utterance_ms,
                 max_utterance_s=vad.max_utterance_s,
             ),
@@ -215,30 +216,10 @@ class Daemon:
         )
 
 
-def _session(provider: ProviderSection, environ: Mapping[str, str]) -> Session:
-    match provider.name:
-        case "elevenlabs":
-            return ElevenLabsSession(provider, api_key(provider, environ))
-
-
-def _connect(provider: ProviderSection, request: Request, tls: Any) -> Connection:
-    return Connection(request, timeout_s=provider.connect_timeout_s, tls=tls)
-
-
-def _open_source(audio: Audio) -> Source:
-    """The configured source; its library is imported only where it is used."""
-    match audio.source:
-        case "alsa":
-            from scribed.capture.sources.alsa import AlsaSource  # noqa: PLC0415
-
-            return AlsaSource(audio)
-        case "file":
-            from scribed.capture.sources.pcm import FileSource  # noqa: PLC0415
-
-            return FileSource(audio)
-        case "stdin":
-            if sys.stdin is None:  # closed at the start: descriptor 0 is one of our own by now
-                raise SourceError(STDIN_CLOSED)
-            from scribed.capture.sources.pcm import StdinSource  # noqa: PLC0415
-
-            return StdinSource(audio)
+def _spent(fact: str) -> tuple[str, float]:
+    """The day and the seconds that an earlier run remembered; nothing where that makes no sense."""
+    day, _, seconds = fact.partition(" ")
+    try:
+        return day, max(float(seconds), 0.0)
+    except ValueError:
+        return "", 0.0

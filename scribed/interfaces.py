@@ -74,12 +74,33 @@ class PartialText:
 
 
 @dataclass(frozen=True, slots=True)
+class EarlyText:
+    """The text of an utterance up to its last `pause()`: to be held, not yet told anybody.
+
+    Where speech goes on it is a partial; where the utterance ends with that pause `Committed` has
+    it once more.
+    """
+
+    utterance_id: UtteranceId
+    text: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Committed:
     """The whole text of one utterance, in the order of their ends."""
 
     utterance_id: UtteranceId
     answer: Answer = field(repr=False)
-    final_reason: str | None = None  #: None: as capture ended it
+    #: "provider" (committed by the service) | "no_commit" (by nobody); None: as capture ended it
+    final_reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Warned:
+    """The service does not quite do what was asked: for the journal, and `alert` is raised."""
+
+    reason: str
+    alert: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +120,7 @@ class Failed:
     overloaded: bool = False
 
 
-SessionEvent = Ready | PartialText | Committed | Failed
+SessionEvent = Ready | PartialText | EarlyText | Committed | Warned | Failed
 
 
 class Session(Protocol):
@@ -109,25 +130,36 @@ class Session(Protocol):
     """
 
     model: str
+    max_rate: float | None  #: seconds of audio that it takes in a second; None: as the socket does
 
     def request(self) -> Request:
         """URL and headers of the upgrade request."""
         ...
 
-    def start(self, id: UtteranceId, now: float) -> None:
-        """An utterance begins; all audio up to its `end()` belongs to it."""
+    def start(self, id: UtteranceId, now: float, *, attempt: int = 1) -> None:
+        """An utterance begins, for the `attempt`th time; all audio up to its `end()` belongs to
+        it."""
         ...
 
     def audio(self, pcm: bytes, now: float) -> None:
         """Audio of the utterance that was started."""
         ...
 
-    def end(self, now: float) -> None:
-        """The utterance is over: ask for its text."""
+    def pause(self, now: float) -> bool:
+        """The speaker pauses: ask for the text so far, which comes as `EarlyText`.
+
+        False where that cannot be asked for now, and was not. Called while nothing else that was
+        asked for is unanswered.
+        """
+        ...
+
+    def end(self, now: float, *, silent: bool = False) -> None:
+        """The utterance is over: ask for its text. `silent`: the last `pause()` has asked for all
+        of it, and nothing was said since."""
         ...
 
     def departed(self, id: UtteranceId, now: float) -> None:
-        """The end of an utterance has left the machine: the peer's TCP has acknowledged it."""
+        """What an utterance was last asked for has left the machine: the peer's TCP has it."""
         ...
 
     def receive(self, message: str | bytes, now: float) -> None: ...
@@ -138,12 +170,18 @@ class Session(Protocol):
         """The server answered the upgrade with HTTP `status`."""
         ...
 
+    def sent_s(self) -> float:
+        """Seconds of audio sent on this connection so far, with all padding: what is billed."""
+        ...
+
     def timer(self) -> float | None:
         """When `handle_timer()` must be called next; None: never."""
         ...
 
     def handle_timer(self, now: float) -> None: ...
 
-    def messages_to_send(self) -> list[str]: ...
+    def messages_to_send(self) -> list[str | bytes]:
+        """Text messages, and binary ones as `bytes`."""
+        ...
 
     def events(self) -> list[SessionEvent]: ...

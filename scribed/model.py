@@ -116,6 +116,21 @@ class UtteranceCut:
     nbytes: int
 
 
+@dataclass(frozen=True, slots=True)
+class UtterancePaused:
+    """`vad.early_commit_ms` of silence in the open utterance: for the uplink alone, which may ask
+    for its text already. What was posted of it up to here has all its speech so far."""
+
+    id: UtteranceId
+
+
+@dataclass(frozen=True, slots=True)
+class UtteranceResumed:
+    """A voiced frame follows the pause: the utterance goes on; for the uplink alone."""
+
+    id: UtteranceId
+
+
 class Outcome(enum.Enum):
     """How an utterance ended that has no text; the value is `outcome` in the payload."""
 
@@ -133,6 +148,17 @@ class Word:
     start_ms: int  #: from the utterance's first sample
     end_ms: int
     confidence: float | None = None
+    speaker: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Entity:
+    """Something that the service found in a text, as an address or a name."""
+
+    text: str = field(repr=False)
+    type: str
+    start: int  #: characters from the beginning of the text
+    end: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +170,11 @@ class Answer:
     language: str | None = None
     language_source: str | None = None  #: "configured" | "detected"
     confidence: float | None = None
+    guessed: bool = False  #: nobody committed it: it is the last partial
+    entities: tuple[Entity, ...] | None = field(default=None, repr=False)
+    redacted_text: str | None = field(default=None, repr=False)
+    edited_text: str | None = field(default=None, repr=False)
+    warnings: tuple[str, ...] | None = None  #: of the service, about this session or this text
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,13 +38,14 @@ class Mailbox(Generic[T]):
         """The descriptor that is readable while something is in the mailbox."""
         return self._eventfd
 
-    def put(self, item: T, *, wake: bool = True) -> bool:
-        """Add `item` without blocking; return False, and keep nothing, where there is no room.
+    def put(self, item: T, *, wake: bool = True, spare: int = 0) -> bool:
+        """Add `item` without blocking; return False, and keep nothing, where there is no room but
+        for `spare` more.
 
         Without `wake` the reader sleeps on until `wake()`: for who has more to put, here or to
         others, and is not to compete with those it has woken.
         """
-        if self._queue.qsize() >= self._limit:
+        if self._queue.qsize() >= self._limit - spare:
             return False
         self._queue.put(item)
         if wake and not self._woken:

@@ -6,6 +6,8 @@ what a `kill -9` can take has not been read yet.
 The store has what the gate holds back near the maximum before anybody else, as audio of the open
 utterance. Where the cut gives a part of it to the next utterance, the store is given that part once
 more, and takes it from the one that was cut only then: a crash in between finds it twice.
+
+That an utterance pauses, or goes on, is for the uplink alone, in its place among the audio.
 """
 
 from __future__ import annotations
@@ -16,11 +18,13 @@ from typing import Any, TypeGuard
 
 from scribed.capture.segmenter import GateEvent
 from scribed.model import (
-    SegmentEvent,
     UtteranceAudio,
     UtteranceCut,
     UtteranceEnded,
     UtteranceHeld,
+    UtteranceId,
+    UtterancePaused,
+    UtteranceResumed,
     UtteranceStarted,
     pcm_bytes,
 )
@@ -30,6 +34,9 @@ logger = logging.getLogger(__name__)
 
 PIECE_MS = 100
 """Audio is never handed on in more at once: what `kill -9` may take inside an utterance."""
+SETTLING = 100_000
+"""Places in the store's mailbox that audio leaves to finals and ends: a disk that hangs may cost
+the audio of a crash that never comes, and no text."""
 STUCK_FACTOR = 1.5
 """Live sound is dropped when so many times the budget waits."""
 SPARE_BYTES = 1 << 20
@@ -59,6 +66,7 @@ class Posting:
         self._full: set[str] = set()
         self._ahead = 0  # bytes of the open utterance that only the store has
         self._holds = True  # no piece of them is missing
+        self._torn: UtteranceId | None = None  # of which the store did not get a piece
 
     def post(self, events: Sequence[GateEvent]) -> None:
         """Hand on `events`: all to the store, then what is theirs to the others, in their order.
@@ -68,7 +76,7 @@ class Posting:
         if not events:
             return
         if self._is_one_piece(events):  # so it is ten times a second
-            self._put("store", self._store, events[0])
+            self._keep(events[0])
             self._put_audio(events[0])
             self._store.wake()
             self._uplink.wake()
@@ -78,16 +86,9 @@ class Posting:
         for item in items:
             self._post_to_store(item, ends)
         for end in ends:
-            self._put("store", self._store, end)
+            self._keep(end)
         for item in items:
-            match item:
-                case UtteranceStarted() | UtteranceEnded():
-                    self._put("uplink", self._uplink, item)
-                    self._put("delivery", self._delivery, item)
-                case UtteranceAudio():
-                    self._put_audio(item)
-                case UtteranceHeld():
-                    pass  # for the store alone
+            self._post_live(item)
         for mailbox in (self._store, self._uplink, self._delivery):
             mailbox.wake()
 
@@ -114,7 +115,7 @@ class Posting:
         )
 
     def _pieces(self, event: GateEvent) -> Iterator[GateEvent]:
-        if isinstance(event, UtteranceStarted | UtteranceEnded):
+        if not isinstance(event, UtteranceAudio | UtteranceHeld):
             yield event
             return
         for start in range(0, len(event.pcm), self._piece_bytes):
@@ -125,20 +126,35 @@ class Posting:
         it waits until the store has the next one's audio."""
         match item:
             case UtteranceHeld(pcm=pcm):
-                self._holds = self._holds and self._put("store", self._store, item)
+                self._holds = self._holds and self._keep(item, again=True)
                 self._ahead += len(pcm) if self._holds else 0
             case UtteranceAudio(id=id, pcm=pcm):
                 known = min(self._ahead, len(pcm))
                 self._ahead -= known
                 if known < len(pcm):
                     rest = UtteranceAudio(id, pcm[known:]) if known else item
-                    self._put("store", self._store, rest)
+                    self._keep(rest)
             case UtteranceEnded(id=id) if self._ahead:
                 ends += [UtteranceCut(id, self._ahead), item]
                 self._ahead, self._holds = 0, True
             case UtteranceStarted() | UtteranceEnded():
                 self._holds = True
-                self._put("store", self._store, item)
+                self._keep(item)
+            case UtterancePaused() | UtteranceResumed():
+                pass  # for the uplink alone
+
+    def _post_live(self, item: GateEvent) -> None:
+        """Give those who wait for it what is theirs."""
+        match item:
+            case UtteranceStarted() | UtteranceEnded():
+                self._put("uplink", self._uplink, item)
+                self._put("delivery", self._delivery, item)
+            case UtterancePaused() | UtteranceResumed():
+                self._put("uplink", self._uplink, item)
+            case UtteranceAudio():
+                self._put_audio(item)
+            case UtteranceHeld():
+                pass  # for the store alone
 
     def _put_audio(self, item: UtteranceAudio) -> None:
         """Give the uplink a piece, and charge the budget with it."""
@@ -146,10 +162,23 @@ class Posting:
         if not self._put("uplink", self._uplink, item):
             self._budget.refund(len(item.pcm))
 
+    def _keep(self, item: GateEvent | UtteranceCut, *, again: bool = False) -> bool:
+        """Give the store what is its own. An utterance of which it lacks a piece is never sealed
+        there: nobody may take it for whole. `again`: if it is not taken now, it comes once more."""
+        taken = item.id != self._torn and self._put("store", self._store, item, spare=SETTLING)
+        if not taken and not again:
+            self._torn = item.id
+        return taken
+
     def _put(
-        self, reader: str, mailbox: Mailbox[Any], item: SegmentEvent | UtteranceHeld | UtteranceCut
+        self,
+        reader: str,
+        mailbox: Mailbox[Any],
+        item: GateEvent | UtteranceCut,
+        *,
+        spare: int = 0,
     ) -> bool:
-        if taken := mailbox.put(item, wake=False):
+        if taken := mailbox.put(item, wake=False, spare=spare):
             self._full.discard(reader)
         elif reader not in self._full:
             self._full.add(reader)

@@ -17,6 +17,10 @@ closed ────────────────────────�
   the whole pause; if none comes within the hangover, nobody went on, and the pause is pre-roll.
 * Lost audio counts as silence. Shorter than the hangover it is a hole (`lost_ms`) in the utterance
   that it lies in, longer it ends it.
+* With `early_commit_ms` an open utterance pauses after so much silence and resumes with the next
+  voiced frame: `UtterancePaused` comes where all its speech so far is posted as audio (so not while
+  any of it is held back), `UtteranceResumed` just before the next that is. One that ends without
+  having resumed has said nothing since.
 """
 
 from __future__ import annotations
@@ -36,10 +40,12 @@ from scribed.model import (
     UtteranceEnded,
     UtteranceHeld,
     UtteranceId,
+    UtterancePaused,
+    UtteranceResumed,
     UtteranceStarted,
 )
 
-GateEvent = SegmentEvent | UtteranceHeld
+GateEvent = SegmentEvent | UtteranceHeld | UtterancePaused | UtteranceResumed
 
 CUT_WINDOW_S = 2.0
 """How far before the maximum the quietest frame is looked for: a speaker pauses for breath about
@@ -48,13 +54,17 @@ every other second, and nothing is held back before it."""
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """The segmenter's settings: the keys of `[vad]`, and the length of a frame."""
+    """The segmenter's settings: the keys of `[vad]`, and the length of a frame.
+
+    `early_commit_ms` of 0, or of the hangover and more: no utterance ever pauses.
+    """
 
     frame_ms: int = 20
     pre_roll_ms: int = 300
     start_ms: int = 60
     start_window_ms: int = 120
     hangover_ms: int = 500
+    early_commit_ms: int = 0
     min_utterance_ms: int = 100
     max_utterance_s: float = 28.0
 
@@ -90,6 +100,7 @@ class Segmenter:
         self._frame_s = gate.frame_ms / 1000
         self._frame_bytes = RATE * gate.frame_ms // 1000 * SAMPLE_BYTES
         self._hangover = gate.frames(gate.hangover_ms)
+        self._early = min(gate.frames(gate.early_commit_ms) or self._hangover, self._hangover)
         self._start = gate.frames(gate.start_ms)
         self._minimum = max(gate.frames(gate.min_utterance_ms), self._start)
         self._maximum = gate.frames(gate.max_utterance_s * 1000)
@@ -103,6 +114,7 @@ class Segmenter:
         self._continues: UtteranceId | None = None  # what the candidate goes on with, if it does
         self._id: UtteranceId | None = None
         self._held: list[_Frame] = []
+        self._paused = False  # so it was told, and no speech was posted since
         self._silence = 0  # unvoiced frames in a row
         self._sent = self._sent_voiced = 0  # frames handed on, and up to the last voiced one
         self._voiced_until = 0.0
@@ -118,10 +130,10 @@ class Segmenter:
         """How many more frames may be heard at once without a later decision: at least 1.
 
         Any number while nobody speaks (the pre-roll covers it), few near an onset, and while
-        somebody speaks as many as are left of the hangover.
+        somebody speaks as many as are left until a pause, or of the hangover.
         """
         if self._id is not None:
-            return max(1, self._hangover - self._silence)
+            return max(1, self._silence_until - self._silence)
         if self._candidate is not None or any(self._window):
             return 1
         return self._hangover
@@ -137,7 +149,7 @@ class Segmenter:
         if self._expected is not None and block.position != self._expected:
             lost = self._gap(block.position - self._expected, events)
         self._expected = block.position + len(block.pcm) // SAMPLE_BYTES
-        if not lost and self._goes_on(len(voiced)):
+        if not lost and self._goes_on(voiced):
             return [self._emit_all(block, voiced)]
         for n, is_voiced in enumerate(voiced):
             start = n * self._frame_bytes
@@ -155,13 +167,21 @@ class Segmenter:
         self._clear()
         return _merged(events)
 
-    def _goes_on(self, frames: int) -> bool:
-        """Whether so many frames are audio of the open utterance, whatever is decided on them."""
+    @property
+    def _silence_until(self) -> int:
+        """After how many unvoiced frames in a row the open utterance pauses or ends."""
+        no_pause = self._paused or any(frame.voiced for frame in self._held)
+        return self._hangover if no_pause else self._early
+
+    def _goes_on(self, voiced: Sequence[bool]) -> bool:
+        """Whether these frames are audio of the open utterance, and nothing else comes of them."""
+        frames = len(voiced)
         return (
             self._id is not None
-            and self._silence + frames < self._hangover
             and self._sent + frames <= self._hold_after
             and self._sent + frames < self._maximum
+            and self._silence + frames < self._silence_until
+            and not (self._paused and True in voiced)
         )
 
     def _emit_all(self, block: Block, voiced: Sequence[bool]) -> UtteranceAudio:
@@ -241,6 +261,12 @@ class Segmenter:
             self._end(EndReason.COMMIT, events)
         elif self._sent + len(self._held) >= self._maximum:
             self._cut(events)
+        self._pause_if_silent(events)
+
+    def _pause_if_silent(self, events: list[GateEvent]) -> None:
+        if self._id is not None and self._silence >= self._silence_until:
+            self._paused = True
+            events.append(UtterancePaused(self._id))
 
     def _cut(self, events: list[GateEvent]) -> None:
         """End behind the quietest held frame but the last; go on with what follows it, now or with
@@ -258,6 +284,9 @@ class Segmenter:
 
     def _emit(self, frame: _Frame, events: list[GateEvent]) -> None:
         assert self._id is not None
+        if frame.voiced and self._paused:
+            self._paused = False
+            events.append(UtteranceResumed(self._id))
         events.append(UtteranceAudio(self._id, frame.pcm))
         self._sent += 1
         self._lost += frame.lost
@@ -302,6 +331,7 @@ class Segmenter:
         self._before.clear()
         self._window.clear()
         self._held = []
+        self._paused = False
         self._silence = self._sent = self._sent_voiced = self._lost = 0
         self._voiced_until = 0.0
 

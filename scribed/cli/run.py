@@ -18,6 +18,7 @@ from scribed.model import Alert
 from scribed.service import journal
 from scribed.service.credentials import idle_password
 from scribed.service.names import identity, instance_of, runtime_directory, state_directory
+from scribed.uplink.providers.elevenlabs_query import notices
 
 logger = logging.getLogger(__name__)
 
@@ -46,8 +47,9 @@ def run(args: argparse.Namespace) -> int:
     loaded, alerts = _load(path, state, environ)
     config = loaded.config
     journal.configure(config.log.level)
-    if idle := idle_password(config, environ):
-        logger.warning("%s", idle)
+    for notice in (idle_password(config, environ), *notices(config.provider)):
+        if notice:
+            logger.warning("%s", notice)
     echo = _echo if sys.stdout.isatty() else None
     runtime = runtime_directory(instance, environ)
     who = identity(config, instance)

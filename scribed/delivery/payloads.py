@@ -6,13 +6,14 @@ spoken before NTP set the clock comes out with the right time afterwards.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
 import msgspec
 
+from scribed.delivery import answers
 from scribed.delivery.schemas import (
     AlertMessage,
     Done,
@@ -34,6 +35,7 @@ from scribed.model import (
     Alert,
     Closed,
     CommandError,
+    EndReason,
     Event,
     Final,
     Identity,
@@ -44,8 +46,6 @@ from scribed.text import clean, norm
 
 CLOCK_WAS_SET = datetime(2026, 1, 1, tzinfo=timezone.utc).timestamp()
 """A wall clock that is before this was plainly never set."""
-_UNCUT = ("commit", "provider")
-"""The `final_reason`s of an utterance that ended in silence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,13 +106,15 @@ def transcript(
     route: Route,
     *,
     more_speech: bool,
-    with_words: bool = True,
+    languages: Collection[str] = (),
+    lean: bool = False,
 ) -> Transcript:
     """The payload of a committed text that is written at `moment` to where `route` says.
 
-    `more_speech` is whether a younger utterance has started by now. On `late` `expires_at` is in
-    the past. Where it was spoken in an earlier boot, `boot_id`, `clock_synced` and all `mono_*_ns`
-    are of that boot's clock, which is thought to have gone on with the wall clock's time.
+    `more_speech` and `languages` are those of `cautions()`. A `lean` one has nothing beside the
+    text, for a broker that takes no more. On `late` `expires_at` is in the past. Where it was
+    spoken in an earlier boot, `boot_id`, `clock_synced` and all `mono_*_ns` are of that boot's
+    clock, which is thought to have gone on with the wall clock's time.
     """
     answer, fresh_s = final.answer, route.expiry_s
     moment = moment.there(final.started)
@@ -123,11 +125,11 @@ def transcript(
         rev=final.rev,
         is_final=True,
         final_reason=final.final_reason,
-        caution=cautions(final, moment, more_speech=more_speech),
+        caution=cautions(final, moment, more_speech=more_speech, languages=languages),
         language=answer.language,
         language_source=answer.language_source,
         confidence=answer.confidence,
-        words=answer.words if with_words else None,
+        **(answers.NOTHING if lean else answers.beside_the_text(answer)),
         expires_at=moment.rfc3339(final.ended.at if fresh_s is None else moment.now + fresh_s),
         provider=final.provider,
         attempt=final.attempt,
@@ -136,14 +138,21 @@ def transcript(
     )
 
 
-def cautions(final: Final, moment: Moment, *, more_speech: bool) -> list[str]:
-    """Why a machine should not act on this text without asking; empty: nothing speaks against."""
+def cautions(
+    final: Final, moment: Moment, *, more_speech: bool, languages: Collection[str] = ()
+) -> list[str]:
+    """Why a machine should not act on this text without asking; empty: nothing speaks against.
+
+    `more_speech` is whether a younger utterance has started by now; `languages` are those that are
+    spoken here, none: any.
+    """
     return [
         name
         for name, applies in (
-            ("cut", final.final_reason not in _UNCUT),
-            ("guessed", final.final_reason == "no_commit"),
+            ("cut", final.ended.reason is not EndReason.COMMIT),
+            ("guessed", final.answer.guessed),
             ("audio_lost", final.ended.lost_ms > 0),
+            ("language", answers.is_foreign(final.answer, languages)),
             ("more_speech", more_speech),
             ("unsynced", moment.there(final.started).unix(final.ended.at) < CLOCK_WAS_SET),
         )
@@ -274,11 +283,11 @@ def _heard(final: Final, moment: Moment) -> dict[str, Any]:
 
 
 _NOT_YET: dict[str, Any] = {
+    **answers.NOTHING,
     "final_reason": None,
     "language": None,
     "language_source": None,
     "confidence": None,
-    "words": None,
     "end_unix_ms": None,
     "age_ms": None,
     "mono_end_ns": None,

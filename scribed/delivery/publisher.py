@@ -88,8 +88,8 @@ class Published(NamedTuple):
 class Publisher:
     """See the module. Owned by one thread; all times are of the boot clock.
 
-    `config` is the section [transcript]; `commands` are those that may be asked for; earlier runs
-    have delivered nothing above `highest_seq`.
+    `config` is the section [transcript]; `commands` are those that may be asked for; `languages`
+    those that are spoken here, none: any; earlier runs have delivered nothing above `highest_seq`.
     """
 
     def __init__(
@@ -98,6 +98,7 @@ class Publisher:
         config: TranscriptSection,
         *,
         commands: Collection[str] = (),
+        languages: Collection[str] = (),
         highest_seq: int = 0,
     ) -> None:
         self.published: Counter[str] = Counter()  #: messages by topic, restated ones by themselves
@@ -106,6 +107,7 @@ class Publisher:
         self.outbox = Outbox(config.stale_after_s)
         self.replies = Replies(identity, commands, self.outbox)
         self._identity, self._stale_after_s = identity, config.stale_after_s
+        self._languages = languages
         self._drop_late = config.late == "drop"  # then what would go to `late` ends as expired
         self._alerts_since: dict[str, float] = {}
         self._highest_seq, self._text_seq = highest_seq, 0
@@ -231,7 +233,7 @@ class Publisher:
         return published
 
     def make_lean(self, mid: int) -> bool:
-        """The final written under `mid` was too large: offer it without words if it had any."""
+        """The final written under `mid` was too large: offer its text alone if it had more."""
         lean = self.outbox.make_lean(mid)
         if lean:
             self._in_flight = None
@@ -270,10 +272,10 @@ class Publisher:
     # In which words
 
     def _final(self, final: Final, moment: Moment) -> Offer:
-        offer = self._worded(final, moment, with_words=not self.outbox.lean(final))
-        return self._worded(final, moment, with_words=False) if offer.too_large else offer
+        offer = self._worded(final, moment, lean=self.outbox.lean(final))
+        return self._worded(final, moment, lean=True) if offer.too_large else offer
 
-    def _worded(self, final: Final, moment: Moment, *, with_words: bool) -> Offer:
+    def _worded(self, final: Final, moment: Moment, *, lean: bool) -> Offer:
         seq = final.started.seq
         way = route(final, moment.now, self._highest_seq, self._stale_after_s)
         if way.topic == "late" and self._drop_late:
@@ -285,7 +287,8 @@ class Publisher:
             moment,
             way,
             more_speech=self.accounts.youngest > seq,
-            with_words=with_words,
+            languages=self._languages,
+            lean=lean,
         )
         text = None
         first = seq > self._text_seq and self.accounts.began_here(final.started.id)
@@ -295,18 +298,24 @@ class Publisher:
         return self._offer(final, Message(way.topic, encode(said), way.expiry_s), text)
 
     def _again(self, again: Again, moment: Moment) -> Offer:
-        offer = self._offer(again, self._restated(again.item, moment, with_words=True))
+        offer = self._offer(again, self._restated(again.item, moment, lean=False))
         if not offer.too_large:
             return offer
-        return self._offer(again, self._restated(again.item, moment, with_words=False))
+        return self._offer(again, self._restated(again.item, moment, lean=True))
 
-    def _restated(self, item: Durable, moment: Moment, *, with_words: bool) -> Message:
+    def _restated(self, item: Durable, moment: Moment, *, lean: bool) -> Message:
         topic, correlation = self.replies.address.topic, self.replies.address.correlation
         if isinstance(item, Closed):
             return self._end(item, moment)._replace(address=topic, correlation=correlation)
         more = self.accounts.youngest > item.started.seq
         said = payloads.transcript(
-            item, self._identity, moment, RESTATED, more_speech=more, with_words=with_words
+            item,
+            self._identity,
+            moment,
+            RESTATED,
+            more_speech=more,
+            languages=self._languages,
+            lean=lean,
         )
         return Message("late", encode(said), None, topic, correlation)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from scribed.model import Device, Link, Provider, UtteranceId, Word
+from scribed.model import Device, Entity, Link, Provider, UtteranceId, Word
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,6 +44,10 @@ class Transcript(Message, frozen=True, kw_only=True, tag_field="schema", tag="st
     language_source: str | None
     confidence: float | None
     words: tuple[Word, ...] | None
+    entities: tuple[Entity, ...] | None
+    redacted_text: str | None
+    edited_text: str | None
+    warnings: tuple[str, ...] | None
     start_unix_ms: int
     end_unix_ms: int | None
     emit_unix_ms: int

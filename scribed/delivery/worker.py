@@ -102,6 +102,7 @@ class Delivery(Worker):
             config.transcript,
             commands=config.mqtt.commands,
             highest_seq=highest_seq,
+            languages=config.provider.languages,
         )
         self._pauses = Pauses()
         self._link: BrokerLink

@@ -9,7 +9,6 @@ would leak it).
 from __future__ import annotations
 
 import contextlib
-import re
 import select
 import socket
 import ssl
@@ -25,6 +24,7 @@ from websocket import ABNF
 from scribed.errors import Refused, ScribedError, TransportError
 from scribed.interfaces import Request
 from scribed.uplink import tcp
+from scribed.uplink.dial import HandshakeSocket, dial
 
 MAX_MESSAGE = 1 << 20
 """Bytes of the longest message that is read: a transcript with words and characters of 28 s of fast
@@ -33,13 +33,7 @@ MAX_CONTROL = 125
 """Bytes of the longest control frame (RFC 6455, 5.5)."""
 MAX_FRAMES = 64
 """Frames that are read at once: a peer that never pauses must not keep us from all else."""
-MAX_HANDSHAKE = 1 << 16
-"""Bytes of the longest answer to the upgrade request, with the body of a refusal."""
 SEND_TIMEOUT_S = 10.0
-SEND_BUFFER = 64 * 1024
-"""Bytes of the socket's send buffer, 1.5 s of speech: what waits in there cannot be withdrawn."""
-USER_TIMEOUT_S = 15.0
-"""How long sent data may stay unacknowledged before the kernel gives the connection up."""
 MAX_RETRY_AFTER_S = 300.0
 
 _LOST = (
@@ -93,7 +87,7 @@ class Connection:
         deadline = time.monotonic() + timeout_s
         host = urlsplit(request.url).hostname or ""
         try:
-            sock = _connect(request.url, deadline, tls)
+            sock = dial(request.url, deadline, tls)
         except ssl.SSLCertVerificationError as exc:
             raise TransportError(
                 f"{host}: the certificate is not trusted ({exc.verify_message}); "
@@ -107,7 +101,7 @@ class Connection:
             raise TransportError(f"{host}: {_words(exc)}") from exc
         self._ws = websocket.WebSocket(skip_utf8_validation=True, enable_multithread=False)
         self._ws.frame_buffer = _LimitedFrames(self._ws._recv, skip_utf8_validation=True)  # noqa: SLF001
-        guard = _HandshakeSocket(sock, deadline)
+        guard = HandshakeSocket(sock, deadline)
         try:
             self._ws.connect(
                 request.url,
@@ -151,10 +145,10 @@ class Connection:
         """
         return tcp.has_passed(tcp.info(self._sock), tcp.unsent(self._sock), mark)
 
-    def send(self, message: str) -> None:
-        """Send one text message. Raises `TransportError`; the connection is then lost."""
+    def send(self, message: str | bytes) -> None:
+        """Send one message. Raises `TransportError`; the connection is then lost."""
         self._answer_ping()
-        self._send(message, ABNF.OPCODE_TEXT)
+        self._send(message, ABNF.OPCODE_TEXT if isinstance(message, str) else ABNF.OPCODE_BINARY)
 
     def ping(self) -> None:
         """Ask the peer for a `Pong`. Raises `TransportError`."""
@@ -236,88 +230,6 @@ class _LimitedFrames(websocket.frame_buffer):
         length, opcode = self.length or 0, (self.header or (0,) * 5)[4]
         if length > (MAX_CONTROL if opcode >= ABNF.OPCODE_CLOSE else MAX_MESSAGE):
             raise websocket.WebSocketPayloadException(f"a message of {length} bytes")
-
-
-class _HandshakeSocket:
-    """What the library sees of the socket during the upgrade: bounded in bytes and in time."""
-
-    def __init__(self, sock: socket.socket, deadline: float) -> None:
-        self._sock, self._deadline, self._left = sock, deadline, MAX_HANDSHAKE
-        self._first = b""
-
-    @property
-    def status(self) -> int:
-        """The HTTP status of the answer; 0: none came."""
-        line = re.match(rb"HTTP/\S+ (\d{3})\s", self._first)
-        return int(line[1]) if line else 0
-
-    def recv(self, size: int) -> bytes:
-        self._arm()
-        received = self._sock.recv(min(size, self._left))
-        self._left -= len(received)
-        if len(self._first) < 16:
-            self._first += received
-        return received
-
-    def send(self, payload: bytes) -> int:
-        self._arm()
-        return self._sock.send(payload)
-
-    def gettimeout(self) -> float | None:
-        return self._sock.gettimeout()
-
-    def fileno(self) -> int:
-        return self._sock.fileno()
-
-    def close(self) -> None:
-        self._sock.close()
-
-    def _arm(self) -> None:
-        if self._left <= 0:
-            raise OSError(f"an answer to the upgrade over {MAX_HANDSHAKE} bytes")
-        self._sock.settimeout(_remaining(self._deadline))
-
-
-def _connect(url: str, deadline: float, tls: ssl.SSLContext | None) -> socket.socket:
-    """A TCP connection to the first address that takes it, with TLS for wss://."""
-    parts = urlsplit(url)
-    host, secure = parts.hostname or "", parts.scheme == "wss"
-    addresses = socket.getaddrinfo(
-        host, parts.port or (443 if secure else 80), type=socket.SOCK_STREAM
-    )
-    last: OSError = OSError("no address")
-    for n, (family, kind, protocol, _, address) in enumerate(addresses):
-        try:
-            sock = socket.socket(family, kind, protocol)
-        except OSError as exc:  # a family that this kernel does not have
-            last = exc
-            continue
-        try:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(USER_TIMEOUT_S * 1000))
-            # A black hole (IPv6 without a route) may not take the time of the addresses behind it.
-            sock.settimeout(_remaining(deadline) / (len(addresses) - n))
-            sock.connect(address)
-            if not secure:
-                return sock
-            assert tls is not None, "wss:// needs a context"
-            sock.settimeout(_remaining(deadline))
-            return tls.wrap_socket(sock, server_hostname=host)
-        except (ssl.SSLCertVerificationError, ValueError):
-            sock.close()
-            raise
-        except OSError as exc:
-            sock.close()
-            last = exc
-    raise last
-
-
-def _remaining(deadline: float) -> float:
-    left = deadline - time.monotonic()
-    if left <= 0:
-        raise TimeoutError("timed out")
-    return left
 
 
 def _failure(host: str, status: int, exc: Exception) -> TransportError:

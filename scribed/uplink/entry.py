@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from scribed.model import UtteranceEnded, UtteranceId, UtteranceStarted
+from scribed.model import Provider, UtteranceEnded, UtteranceId, UtteranceStarted
+
+
+@dataclass(frozen=True, slots=True)
+class Early:
+    """The text of an utterance up to a pause, which nobody was told yet."""
+
+    text: str = field(repr=False)
+    who: Provider
+    at: float  #: when it came
 
 
 @dataclass(slots=True)
@@ -34,12 +43,29 @@ class Entry:
     as_old: bool = False  #: it was begun as an old one
     sent: int = 0  #: pieces of audio handed on, on this connection
     sent_bytes: int = 0
+    hold: int | None = None  #: while the speaker pauses: the pieces of audio before the silence
+    asked: bool = False  #: for its text up to this pause, on this connection
+    early: Early | None = None  #: what came of that
     end_sent: bool = False
-    handed_at: float | None = None  #: when its end was in the hands of the kernel
+    handed_at: float | None = None  #: when its last commit was in the hands of the kernel
 
     @property
     def id(self) -> UtteranceId:
         return self.started.id
+
+    @property
+    def limit(self) -> int:
+        """Pieces of audio that may go out: in a pause the silence is held back, for good where its
+        end follows and all that was said before it was asked for."""
+        if self.hold is None or (self.ended is not None and not self.asked):
+            return len(self.audio)
+        return self.hold
+
+    def rewind(self) -> None:
+        """Nothing of it was sent."""
+        self.begun = self.as_old = self.asked = self.end_sent = False
+        self.sent = self.sent_bytes = 0
+        self.early = self.handed_at = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +80,18 @@ class Audio:
 
 
 @dataclass(frozen=True, slots=True)
-class End:
+class Pause:
+    """Its text so far is to be asked for."""
+
     entry: Entry
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """`silent`: the last `Pause` has asked for all of it."""
+
+    entry: Entry
+    silent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,4 +101,4 @@ class Fetch:
     entry: Entry
 
 
-Step = Begin | Audio | End | Fetch
+Step = Begin | Audio | Pause | End | Fetch

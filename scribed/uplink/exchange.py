@@ -1,7 +1,7 @@
 """One connection and its session: what is said to the service, and what it says.
 
-It moves bytes between the session (pure) and the connection (the socket), never blocks but in
-`wait()`, and turns a lost or silent peer into the session's own kind of failure.
+It moves bytes between the session (pure) and the connection (the socket), never blocks, and turns a
+lost or silent peer into the session's own kind of failure.
 """
 
 from __future__ import annotations
@@ -10,17 +10,18 @@ import collections
 import math
 import select
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass, replace
 
 from scribed import clock
 from scribed.errors import Remedy, TransportError
-from scribed.interfaces import Failed, Session, SessionEvent
-from scribed.model import UtteranceId, seconds
+from scribed.interfaces import Committed, Failed, Ready, SessionEvent, Warned
+from scribed.model import Provider, UtteranceId, seconds
 from scribed.uplink.backlog import Backlog
-from scribed.uplink.connection import Close, Connection, Pong
-from scribed.uplink.entry import Audio, Begin, End, Fetch
+from scribed.uplink.connection import Close, Pong
+from scribed.uplink.entry import Audio, Begin, End, Fetch, Pause, Step
 from scribed.uplink.liveness import Liveness
-from scribed.worker import Mailbox
+from scribed.uplink.opener import Opened
+from scribed.uplink.pace import Pace
 
 STEPS_PER_TURN = 8
 """How much is handed to the socket before the mailbox and the peer have their turn."""
@@ -30,42 +31,62 @@ DEPARTURE_FIRST_S, DEPARTURE_MAX_S = 0.01, 0.1
 """How soon to look again whether a commit has left the machine: first, and at most."""
 
 
+@dataclass(slots=True)
+class Usage:
+    """What was sent on all connections, and how many there were."""
+
+    audio_s: float = 0.0  #: of utterances
+    billed_s: float = 0.0  #: with all padding, and not yet taken
+    early_commits: int = 0
+    connects: int = 0  #: tried, with those below
+    rotations: int = 0  #: that took the place of another
+
+    def take_billed_s(self) -> float:
+        """What was billed since the last call."""
+        taken, self.billed_s = self.billed_s, 0.0
+        return taken
+
+
 class Exchange:
-    """Used by the uplink's thread only; it owns `connection` until `close()`.
+    """Used by the uplink's thread only; it owns the connection until `close()`.
 
     `fetch` is called with an utterance whose audio is wanted from the store.
     """
 
     def __init__(
         self,
-        connection: Connection,
-        session: Session,
-        inbox: Mailbox[Any],
+        opened: Opened,
+        provider: str,
+        *,
         fetch: Callable[[UtteranceId], object],
+        usage: Usage,
     ) -> None:
-        self.session = session
-        self.ready = False  #: the caller sets it when the session said so
-        self.audio_s = 0.0  #: sent, and not yet counted by the caller
-        self._connection = connection
-        self._liveness = Liveness(clock.now())
-        self._outgoing: collections.deque[str] = collections.deque()
-        self._fetch = fetch
-        self._committed: list[UtteranceId] = []  # whose end is not yet in the socket
+        self.session = opened.session
+        self.who = Provider(provider, opened.session.model, "")
+        self.opened_at = clock.now()
+        self.ready = False  #: the service accepts audio
+        self.leads = False  #: utterances go out on this one
+        self.begins = True  #: and new ones may be begun
+        self.alerts: set[str] = set()  #: that the service has given cause for
+        self._connection = opened.connection
+        self._socket = opened.connection.fileno()
+        self._liveness = Liveness(self.opened_at)
+        self._pace = Pace(opened.session.max_rate)
+        self._outgoing: collections.deque[str | bytes] = collections.deque()
+        self._fetch, self._usage = fetch, usage
+        self._billed_s = 0.0
+        self._owed: set[UtteranceId] = set()  # whose end was sent here
+        self._asked: list[UtteranceId] = []  # whose commit is not yet in the socket
         self._departing: collections.deque[tuple[UtteranceId, int]] = collections.deque()
         self._departure_check_s = DEPARTURE_FIRST_S
         self._readable = True
         self._check_at = self._timer_at = 0.0
-        self._poller = select.poll()
-        self._poller.register(inbox, select.POLLIN)
-        self._poller.register(connection.fileno(), select.POLLIN)
-        self._socket = connection.fileno()
-        self._wanted = select.POLLIN
-        session.handle_timer(clock.now())
+        self.session.handle_timer(self.opened_at)
 
     def turn(self, backlog: Backlog) -> list[SessionEvent]:
         """Send what can be sent, take what is here; return what it meant."""
         if self._readable and self._receive():
-            return self.session.events()
+            return self._events()
         try:
             now = clock.now()
             if now >= self._timer_at:
@@ -75,75 +96,132 @@ class Exchange:
                 self._check_peer(busy=len(backlog) > 0)
         except TransportError as exc:
             self._receive()  # the reason may have come before the end
-            return [*self.session.events(), Failed(Remedy.BACK_OFF, str(exc))]
-        return self.session.events()
+            return [*self._events(), Failed(Remedy.BACK_OFF, str(exc))]
+        return self._events()
 
-    def wait(self, until: float, backlog: Backlog) -> bool:
-        """Sleep until there is something to do, at most to `until`; whether there is mail."""
-        now = clock.now()
-        times = [until, self._check_at]
-        if self.ready and (paced := backlog.paced_until()) is not None and paced > now:
-            times.append(paced)
-        if (yields := backlog.yields_at()) is not None:
-            times.append(yields)
+    def owes(self, backlog: Backlog) -> bool:
+        """Whether an utterance that still waits was sent to its end here, and is not answered."""
+        return any(backlog.get(each) is not None for each in self._owed)
+
+    # Waiting
+
+    def fileno(self) -> int:
+        """The descriptor to wait on."""
+        return self._socket
+
+    def pending(self) -> bool:
+        """Whether there is something to read that the descriptor does not tell."""
+        return self._connection.pending()
+
+    def wanted(self, backlog: Backlog, now: float) -> int:
+        """What to wait for with poll(2)."""
+        has_next = self._may_send(backlog, now) and backlog.has_next(now)
+        return select.POLLIN | (select.POLLOUT if self._outgoing or has_next else 0)
+
+    def wake_at(self, backlog: Backlog, now: float) -> float:
+        """When there is something to do though nothing comes."""
         timer = self.session.timer()
         self._timer_at = math.inf if timer is None else timer
-        times.append(self._timer_at)
+        times = [self._check_at, self._timer_at]
+        if self.leads:
+            waits = (backlog.paced_until() if self.ready else None, self._pace.until())
+            times += [at for at in waits if at is not None and at > now]
+            if (yields := backlog.yields_at()) is not None:
+                times.append(yields)
         if self._departing:
             times.append(now + self._departure_check_s)
             self._departure_check_s = min(2 * self._departure_check_s, DEPARTURE_MAX_S)
-        timeout = max(0.0, min(times) - now)
-        if self._connection.pending():
-            timeout = 0.0
-        wanted = select.POLLIN
-        if self._outgoing or (self.ready and backlog.has_next(now)):
-            wanted |= select.POLLOUT
-        if wanted != self._wanted:
-            self._wanted = wanted
-            self._poller.modify(self._socket, wanted)
-        ready = dict(self._poller.poll(timeout * 1000))
-        events = ready.pop(self._socket, 0)
+        return min(times)
+
+    def note(self, events: int) -> None:
+        """What poll(2) said."""
         self._readable = events not in (0, select.POLLOUT) or self._connection.pending()
-        return bool(ready)
 
     def unsent(self) -> int:
         """Bytes that the peer's TCP has not acknowledged."""
         return self._connection.unsent()
 
     def close(self) -> None:
+        self._count()
         self._connection.close()
+
+    # Internals
+
+    def _may_send(self, backlog: Backlog, now: float) -> bool:
+        """Whether the next step of an utterance may go out here."""
+        mine = self.ready and self.leads and (self.begins or backlog.in_mid_utterance)
+        return mine and now >= self._pace.until()
 
     def _send(self, backlog: Backlog) -> None:
         self._flush()
         for _ in range(STEPS_PER_TURN):
-            if self._outgoing or not self.ready:
-                break
             now = clock.now()
-            match backlog.next(now):
-                case Begin(entry):
-                    self.session.start(entry.id, now)
-                case Audio(pcm=pcm):
-                    self.session.audio(pcm, now)
-                    self.audio_s += seconds(len(pcm))
-                case End(entry):
-                    self.session.end(now)
-                    self._committed.append(entry.id)
-                case Fetch(entry):
-                    self._fetch(entry.id)
-                    break
-                case None:
-                    break
+            if self._outgoing or not self._may_send(backlog, now):
+                break
+            step = backlog.next(now)
+            if step is None:
+                break
+            self._take(step, backlog, now)
             self._flush()
         self._note_departures(backlog)
 
+    def _take(self, step: Step, backlog: Backlog, now: float) -> None:
+        match step:
+            case Begin(entry):
+                self.session.start(entry.id, now, attempt=entry.attempt)
+            case Audio(pcm=pcm):
+                self.session.audio(pcm, now)
+                self._usage.audio_s += seconds(len(pcm))
+                self._pace.sent(seconds(len(pcm)), now)
+            case Pause(entry):
+                if self.session.pause(now):
+                    self._ask(entry.id)
+                    self._usage.early_commits += 1
+                else:
+                    backlog.cannot_pause(entry.id)
+            case End(entry, silent):
+                self.session.end(now, silent=silent)
+                self._owed.add(entry.id)
+                if not silent:
+                    self._ask(entry.id)
+            case Fetch(entry):
+                self._fetch(entry.id)
+
+    def _ask(self, id: UtteranceId) -> None:
+        """A commit of this utterance is on its way; of those before it nothing need be told."""
+        self._asked.append(id)
+        self._departing = collections.deque(each for each in self._departing if each[0] != id)
+
+    def _events(self) -> list[SessionEvent]:
+        """What the session says, noted where it concerns this connection."""
+        self._count()
+        events = self.session.events()
+        for event in events:
+            match event:
+                case Ready(session_id=session_id):
+                    self.ready = True
+                    self.who = replace(self.who, session_id=session_id)
+                case Committed(utterance_id=id):
+                    self._owed.discard(id)
+                case Warned(alert=str(alert)):
+                    self.alerts.add(alert)
+                case _:
+                    pass
+        return events
+
+    def _count(self) -> None:
+        sent_s = self.session.sent_s()
+        self._usage.billed_s += sent_s - self._billed_s
+        self._billed_s = sent_s
+
     def _note_departures(self, backlog: Backlog) -> None:
         """Say which commits have left the machine."""
-        if self._committed and not self._outgoing:
+        if self._asked and not self._outgoing:
             mark = self._connection.mark()
-            for each in self._committed:
+            for each in self._asked:
                 backlog.handed_over(each, clock.now())
                 self._departing.append((each, mark))
-            self._committed = []
+            self._asked = []
             self._departure_check_s = DEPARTURE_FIRST_S
         while self._departing and self._connection.acknowledged(self._departing[0][1]):
             gone, _ = self._departing.popleft()

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from scribed import clock
 from scribed.config import Config
 from scribed.errors import Remedy
-from scribed.interfaces import Committed, Failed
+from scribed.interfaces import Committed, EarlyText, Failed
 from scribed.model import (
     Closed,
     Command,
@@ -34,11 +34,13 @@ from scribed.model import (
     UtteranceAudio,
     UtteranceEnded,
     UtteranceId,
+    UtterancePaused,
+    UtteranceResumed,
     seconds,
 )
 from scribed.text import is_speech
 from scribed.uplink.backlog import Backlog
-from scribed.uplink.entry import Entry
+from scribed.uplink.entry import Early, Entry
 from scribed.uplink.troubles import Troubles
 from scribed.worker import Budget, Mailbox
 
@@ -61,7 +63,7 @@ class Purge:
     command: Command | None = None  #: to be answered with how many there were
 
 
-Mail = SegmentEvent | Recovered | Kept | Loaded | Gone | Purge
+Mail = SegmentEvent | UtterancePaused | UtteranceResumed | Recovered | Kept | Loaded | Gone | Purge
 
 
 class Tally(NamedTuple):
@@ -102,17 +104,17 @@ class Waiting:
         )
         self.tally = Tally(progress_at=clock.now())
         self.torn = False  #: an utterance that was being sent was taken out
+        self.gives_up = False  #: what is said now is not to be transcribed
         self._partials = config.transcript.partials
         self._waits_for_room = config.audio.source != "alsa"  # a file or pipe is read as room is
-        self._drops_late = config.transcript.late == "drop"
         self._stale_after_s = config.transcript.stale_after_s
+        self._drops_late = config.transcript.late == "drop"
         self._delayed_after_s = config.provider.answer_timeout_s
         self._max_age_s = config.spool.max_age_h * 3600
         self._store, self._delivery, self._budget = store, delivery, budget
         self._supervisor, self._troubles = supervisor, troubles
         self._clock_synced = clock_synced
-        self._well = True  # so the store was told
-        self._expire_at = 0.0
+        self._well, self._expire_at = True, 0.0  # so the store was told
 
     # What comes in
 
@@ -121,6 +123,10 @@ class Waiting:
         match item:
             case UtteranceAudio():
                 self._hear(item, now)
+            case UtterancePaused(id=id):
+                self.backlog.pause(id)
+            case UtteranceResumed(id=id):
+                self._resume(id, now)
             case Recovered():
                 self._recover(item, now)
             case Kept(id=id):
@@ -136,17 +142,22 @@ class Waiting:
                 self._hear(item, now)
 
     def fetch(self, id: UtteranceId) -> None:
-        """Ask the store for the audio of an utterance."""
+        """Ask the store for its audio."""
         self._store.put(Load(id))
 
     def _hear(self, event: SegmentEvent, now: float) -> None:
         taken = self.backlog.add(event, now)
         if not taken and isinstance(event, UtteranceAudio):
             self._budget.refund(len(event.pcm))
-        if taken and isinstance(event, UtteranceEnded) and event.reason is EndReason.MUTED:
-            entry = self.backlog.get(event.id)
-            assert entry is not None
+        muted = isinstance(event, UtteranceEnded) and event.reason is EndReason.MUTED
+        if muted and (entry := self.backlog.get(event.id)) is not None:
             self.close(entry, Outcome.MUTED)  # nobody may hear it
+
+    def _resume(self, id: UtteranceId, now: float) -> None:
+        entry = self.backlog.resume(id)
+        if entry is not None and (early := entry.early) is not None:
+            entry.early = None
+            self.partial(id, early.text, early.who, now)
 
     def _recover(self, found: Recovered, now: float) -> None:
         over_at = self._over_at(found, now)
@@ -189,9 +200,10 @@ class Waiting:
     def pass_time(self, now: float) -> None:
         """Let them grow old, tell of delays, make room."""
         grown = self.backlog.age(now)
-        if self._drops_late:
-            for entry in grown:
-                self.close(entry, Outcome.EXPIRED)
+        if self.gives_up:
+            grown = [entry for entry in self.backlog if entry.ended and not entry.begun]
+        for entry in grown if self._drops_late or self.gives_up else ():
+            self.close(entry, Outcome.EXPIRED)
         for entry in self.backlog.delayed(now, self._delayed_after_s):
             self.tell_store(well=False)
             detail: dict[str, object] = {"utterance_id": entry.id, "seq": entry.started.seq}
@@ -261,6 +273,14 @@ class Waiting:
             self._delivery.put(Partial(entry.started, entry.rev, text, who))
             entry.rev += 1
 
+    def early(self, said: EarlyText, who: Provider, now: float) -> None:
+        """The text up to a pause: held back until it is plain whether speech goes on."""
+        entry = self.backlog.early(said.utterance_id)
+        if entry is not None and entry.asked:
+            entry.early = Early(said.text, who, now)
+        elif entry is not None:
+            self.partial(entry.id, said.text, who, now)
+
     def committed(self, said: Committed, who: Provider, now: float) -> bool:
         """An utterance has its answer; False where it was given up meanwhile."""
         entry = self.backlog.get(said.utterance_id)
@@ -271,6 +291,8 @@ class Waiting:
             self.close(entry, Outcome.NO_SPEECH)
             return True
         self.backlog.answered(entry.id)
+        answered_at = now if entry.early is None else entry.early.at
+        reason = entry.ended.reason  # a cut is one, whoever committed it
         first_partial_s = None
         if entry.first_partial_at is not None and not entry.recovered:
             first_partial_s = entry.first_partial_at - entry.opened_at
@@ -279,10 +301,10 @@ class Waiting:
             entry.ended,
             entry.rev,
             said.answer,
-            said.final_reason or entry.ended.reason.value,
+            (reason is EndReason.COMMIT and said.final_reason) or reason.value,
             entry.attempt,
             who,
-            provider_s=None if entry.handed_at is None else now - entry.handed_at,
+            provider_s=None if entry.handed_at is None else answered_at - entry.handed_at,
             first_partial_s=first_partial_s,
             committed_at=now,
         )

@@ -10,8 +10,9 @@
 ```
 One wait for the socket and the mailbox. Everything that decides is in the pure modules beside this
 one; a failure of any kind comes down to a `Failed` with its remedy: the backlog is rewound and
-nothing is tried before a certain time. What is heard goes to the store first, which keeps the audio
-of all that waits: here rests only what is soon to be sent.
+nothing is tried before a certain time. A connection that grows old is replaced by `rotation`; where
+the day's limit of audio is reached there is none until the next day. What is heard goes to the
+store first, which keeps the audio of all that waits: here rests only what is soon to be sent.
 """
 
 from __future__ import annotations
@@ -19,24 +20,31 @@ from __future__ import annotations
 import contextlib
 import logging
 import select
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from scribed import clock
 from scribed.config import Config
-from scribed.errors import Refused, Remedy, ScribedError, TransportError
-from scribed.interfaces import Committed, Failed, PartialText, Ready, Request, Session
-from scribed.model import (
-    Event,
-    Link,
-    LinkState,
-    Provider,
-    UtteranceStarted,
+from scribed.errors import Remedy, ScribedError
+from scribed.interfaces import (
+    Committed,
+    EarlyText,
+    Failed,
+    PartialText,
+    Ready,
+    Request,
+    Session,
+    Warned,
 )
+from scribed.model import Link, LinkState, UtteranceStarted
 from scribed.uplink.connection import Connection
-from scribed.uplink.exchange import Exchange
+from scribed.uplink.exchange import Exchange, Usage
+from scribed.uplink.opener import Arrived, NotOpened, Opened, Opener
+from scribed.uplink.purse import Purse
 from scribed.uplink.retries import Retries
+from scribed.uplink.rotation import Rotation
 from scribed.uplink.troubles import Troubles
 from scribed.uplink.waiting import Mail, Tally, Waiting
 from scribed.worker import Budget, Mailbox, Worker
@@ -47,8 +55,6 @@ RESOLVE_S = 60.0
 """getaddrinfo has no timeout; resolvers give up after at most about so long."""
 REST_S = 60.0
 """How long to sleep at most where nothing is to be done."""
-DOWN_FAILURES = 3
-"""Failures in a row before `alert/backend_down`: one lost connection is not a page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,32 +76,45 @@ class UplinkReport(NamedTuple):
     connects: int = 0
     abandoned: int = 0  #: connections that were given up so that fresh speech need not wait
     audio_sent_s: float = 0.0
+    billed_s: float = 0.0  #: audio sent on this UTC day, also by earlier runs, with all padding
+    cost: float = 0.0  #: of that, by `cost.price_per_hour`
+    rotations: int = 0  #: connections that took the place of another
+    early_commits: int = 0
+    reconnects: Mapping[str, int] = MappingProxyType({})  #: failures by what they asked of us
 
 
 class Uplink(Worker):
     """See the module.
 
-    `new_session` makes a session with the credential as it is now, and raises `ScribedError` where
-    there is none; `connect` opens a connection for its request, or raises `TransportError`.
+    `new_session` makes a session with the credential as it is now; its argument is the last text if
+    that is context for the next, else "". It and `check` raise `ScribedError` where there is no
+    credential; it raises `TransportError` or `Refused` where a token cannot be had. `connect` opens
+    a connection for its request, or raises `TransportError`; it and `new_session` are called in
+    this thread and in "uplink-rotate". `spent` is the UTC day and the seconds of audio billed on
+    it, as last given to `remember`.
     """
 
     def __init__(
         self,
         *,
         config: Config,
-        new_session: Callable[[], Session],
+        new_session: Callable[[str], Session],
         connect: Callable[[Request], Connection],
         store: Mailbox[Any],
         delivery: Mailbox[Any],
         budget: Budget,
         supervisor: Mailbox[Any],
         clock_synced: Callable[[], bool | None],
+        check: Callable[[], object] = lambda: None,
+        remember: Callable[[str, float], object] = lambda _day, _seconds: None,
+        spent: tuple[str, float] = ("", 0.0),
     ) -> None:
         super().__init__("uplink", supervisor)
-        self.inbox: Mailbox[Mail | Drain] = Mailbox(limit=1_000_000)  # the budget bounds it
+        self.inbox: Mailbox[Mail | Drain | Arrived] = Mailbox(1_000_000)  # bounded by the budget
         self.report = UplinkReport(Link(since=clock.now()))
         self._provider = config.provider
-        self._new_session, self._connect = new_session, connect
+        self._retry, self._check = config.retry, check
+        self._opener = Opener(new_session, connect)
         self._troubles = Troubles(supervisor)
         self._waiting = Waiting(
             config,
@@ -107,41 +126,51 @@ class Uplink(Worker):
             clock_synced=clock_synced,
         )
         self._backlog = self._waiting.backlog
-        self._retries = Retries(config.retry)
+        mints = self._provider.name == "elevenlabs" and self._provider.elevenlabs.auth == "token"
+        self._retries = Retries(config.retry, mints=mints)
+        self._purse = Purse(config.cost, spent, remember, clock_synced, self._troubles)
+        self._usage = Usage()
+        self._rotation: Rotation | None = None
         self._drain: Drain | None = None
-        self._who = Provider(self._provider.name, "", "")
-        self._up: bool | None = None
-        self._audio_sent_s = 0.0
 
     def work(self) -> None:
         try:
-            self._new_session()
+            self._check()
         except ScribedError as exc:  # say it now, not at the first word
             self._recover(Failed(Remedy.REFUSED, str(exc), alert="auth_failed"))
+        self._count()
         while not self._finished():
             if self._may_connect():
                 self._recover(self._converse())
             else:
                 self._rest()
+        self._count(last=True)
+        for item in self.inbox.drain():
+            if isinstance(item, Arrived):
+                item.close()
 
     def _finished(self) -> bool:
         drain = self._drain
         if drain is None:
             return False
         waiting = len(self._backlog) if drain.everything else self._backlog.fresh
-        hopeless = self._retries.not_before >= drain.deadline  # no attempt is due before it
-        return not waiting or hopeless or clock.now() >= drain.deadline
+        spent = self._backlog.shut and not self._backlog.under_way
+        late = self._retries.not_before >= drain.deadline  # no attempt is due before it
+        return not waiting or spent or late or clock.now() >= drain.deadline
 
     # Connecting
 
-    def _may_connect(self) -> bool:
+    def _wants_link(self) -> bool:
         always = self._provider.connect == "always" and self._drain is None
-        return (bool(self._backlog.sendable) or always) and clock.now() >= self._retries.not_before
+        return (bool(self._backlog.sendable) or always) and not self._backlog.shut
+
+    def _may_connect(self) -> bool:
+        return self._wants_link() and clock.now() >= self._retries.not_before
 
     def _rest(self) -> None:
         """Sleep until there is mail or the next attempt is due."""
         times = [clock.now() + REST_S]
-        if self._backlog.sendable or self._provider.connect == "always":
+        if self._wants_link():
             times.append(self._retries.not_before)
         timeout = max(0.0, min([*times, *self._own_timers()]) - clock.now())
         self.beat(timeout)
@@ -149,76 +178,71 @@ class Uplink(Worker):
         poller.register(self.inbox, select.POLLIN)
         poller.poll(timeout * 1000)
         self._take_mail()
-        self._tell_tally()
+        self._count()
 
     def _own_timers(self) -> list[float]:
         """When there is something to do that neither mail nor the socket tells."""
-        times = []
-        if self._drain is not None:
-            times.append(self._drain.deadline)
+        times = [] if self._drain is None else [self._drain.deadline]
         if (wake_at := self._waiting.wake_at()) is not None:
             times.append(wake_at)
         return times
 
+    def _exchange(self, opened: Opened) -> Exchange:
+        return Exchange(opened, self._provider.name, fetch=self._waiting.fetch, usage=self._usage)
+
     def _converse(self) -> Failed | None:
-        """One connection from beginning to end; why it ended, None for our own choice."""
+        """One connection, and those that replace it; why it ended, None for our own choice."""
         self._retries.tried(clock.now())
         self._set_link(LinkState.CONNECTING)
-        self.report = self.report._replace(connects=self.report.connects + 1)
-        self.beat(self._provider.connect_timeout_s + RESOLVE_S)
-        try:
-            session = self._new_session()
-        except ScribedError as exc:
-            return Failed(Remedy.REFUSED, str(exc), alert="auth_failed")
-        self._who = Provider(self._provider.name, session.model, "")
-        try:
-            connection = self._connect(session.request())
-        except Refused as exc:
-            session.refused(exc.status, exc.body, exc.retry_after_s)
-            return next(event for event in session.events() if isinstance(event, Failed))
-        except TransportError as exc:
-            return Failed(Remedy.BACK_OFF, str(exc))
-        with contextlib.closing(
-            Exchange(connection, session, self.inbox, self._waiting.fetch)
-        ) as exchange:
-            return self._pump(exchange)
+        self._usage.connects += 1
+        self.beat(2 * self._provider.connect_timeout_s + RESOLVE_S)  # a token, and the connection
+        opened = self._opener.open()
+        if isinstance(opened, NotOpened):
+            return self._retries.judged(opened.failed) if opened.asked else opened.failed
+        self._retries.opened(clock.now())
+        self._rotation = Rotation(
+            self._exchange(opened),
+            rotate_s=self._provider.rotate_s,
+            retry=self._retry,
+            inbox=self.inbox,
+            open_=self._opener.open,
+            exchange=self._exchange,
+            troubles=self._troubles,
+            usage=self._usage,
+        )
+        with contextlib.closing(self._rotation) as rotation:
+            failed = self._pump(rotation)
+        self._rotation = None
+        return None if failed is None else self._retries.judged(failed)
 
-    def _pump(self, exchange: Exchange) -> Failed | None:
+    def _pump(self, rotation: Rotation) -> Failed | None:
         idle_since = clock.now()
         has_mail = True
         while True:
             self._take_mail(has_mail=has_mail)
-            for event in exchange.turn(self._backlog):
-                match event:
-                    case Ready(session_id=session_id):
-                        exchange.ready = True
-                        self._on_ready(session_id)
-                    case PartialText(utterance_id=id, text=text):
-                        self._waiting.partial(id, text, self._who, clock.now())
-                    case Committed():
-                        self._on_committed(event)
-                    case Failed():
-                        return event
+            may_rotate = self._drain is None and not self._backlog.shut
+            for exchange, event in rotation.turn(self._backlog, may_rotate=may_rotate):
+                if isinstance(event, Failed):
+                    return event
+                self._hear(exchange, event)
             now = clock.now()
-            self._count_sent(exchange)
+            self._count()
             if self._backlog.sendable:
                 idle_since = now
-            if self._finished() or self._waiting.torn or self._is_idle(now - idle_since):
+            if self._is_over(now - idle_since):
                 return None
-            if self._backlog.must_yield(now, exchange.unsent):
+            if self._backlog.must_yield(now, rotation.unsent):
                 self.report = self.report._replace(abandoned=self.report.abandoned + 1)
                 logger.info("somebody speaks: old speech is sent again later")
                 return None
             self.beat(REST_S)
-            has_mail = exchange.wait(self._wake_at(now, idle_since), self._backlog)
+            has_mail = rotation.wait(self._wake_at(now, idle_since), self._backlog)
 
-    def _count_sent(self, exchange: Exchange) -> None:
-        self._audio_sent_s += exchange.audio_s
-        exchange.audio_s = 0.0
-        self._tell_tally()
-
-    def _is_idle(self, since_s: float) -> bool:
-        return self._provider.connect == "on_speech" and since_s >= self._provider.idle_s
+    def _is_over(self, idle_s: float) -> bool:
+        """Whether the connection is to be closed by our own choice."""
+        spent = self._backlog.shut and not self._backlog.under_way
+        idle = self._provider.connect == "on_speech" and idle_s >= self._provider.idle_s
+        return self._finished() or self._waiting.torn or spent or idle
 
     def _wake_at(self, now: float, idle_since: float) -> float:
         times = [now + REST_S, *self._own_timers()]
@@ -228,18 +252,32 @@ class Uplink(Worker):
 
     # What the session says
 
-    def _on_ready(self, session_id: str) -> None:
-        self._who = replace(self._who, session_id=session_id)
-        self._set_link(LinkState.CONNECTED)
-        if self._up is not True:
-            self._up = True
-            logger.info("link up: %s answers", self._provider.name)
-            self.supervisor.put(Event("link_up", {"provider": self._provider.name}))
+    def _hear(
+        self, exchange: Exchange, event: Ready | PartialText | EarlyText | Committed | Warned
+    ) -> None:
+        match event:
+            case Ready():
+                self._on_ready()
+            case PartialText(utterance_id=id, text=text):
+                self._waiting.partial(id, text, exchange.who, clock.now())
+            case EarlyText():
+                self._waiting.early(event, exchange.who, clock.now())
+            case Committed():
+                self._on_committed(exchange, event)
+            case Warned():
+                self._troubles.warned(event)
 
-    def _on_committed(self, said: Committed) -> None:
-        if self._waiting.committed(said, self._who, clock.now()):
+    def _on_ready(self) -> None:
+        self._retries.ready()
+        self._set_link(LinkState.CONNECTED)
+        self._troubles.link_up(self._provider.name)
+
+    def _on_committed(self, exchange: Exchange, said: Committed) -> None:
+        now = clock.now()
+        if self._waiting.committed(said, exchange.who, now):
             self._retries.succeeded()
-            self._troubles.over()
+            self._troubles.over(exchange.alerts)
+            self._opener.committed(said.answer.text, now)
 
     # After a connection
 
@@ -253,40 +291,52 @@ class Uplink(Worker):
         if failed is None:
             self._set_link(LinkState.IDLE)
             return
+        asked = failed.remedy.value
+        counts = {**self.report.reconnects, asked: self.report.reconnects.get(asked, 0) + 1}
+        self.report = self.report._replace(reconnects=MappingProxyType(counts))
         state = self._retries.failed(failed, now, busy=bool(self._backlog.sendable))
         if state is LinkState.IDLE:
             self._set_link(state)
             return
         self._waiting.tell_store(well=False)
         self._set_link(state, failed.reason)
-        wait_s = max(0.0, self._retries.not_before - now)
-        self._troubles.link_down(failed, state, wait_s, len(self._backlog), now)
-        if self._up is not False:
-            self._up = False
-            self.supervisor.put(Event("link_down", {"why": failed.reason}))
-        if failed.alert is not None:
-            self._troubles.raise_(failed.alert, failed.reason)
-        elif self._retries.failures >= DOWN_FAILURES:
-            self._troubles.raise_("backend_down", failed.reason)
+        self._troubles.link_down(failed, state, self._retries, len(self._backlog), now)
 
     # Mail, and what is told
 
     def _take_mail(self, *, has_mail: bool = True) -> None:
         now = clock.now()
         for item in self.inbox.drain() if has_mail else ():
-            if isinstance(item, Drain):
-                self._drain = item
-                continue
-            if isinstance(item, UtteranceStarted):
-                self._retries.hurry(now)
-            self._waiting.take(item, now)
+            match item:
+                case Drain():
+                    self._drain = item
+                case Arrived() if self._rotation is not None:
+                    self._rotation.take(item)
+                case Arrived():
+                    item.close()
+                case _:
+                    if isinstance(item, UtteranceStarted):
+                        self._retries.hurry(now)
+                    self._waiting.take(item, now)
         self._waiting.pass_time(now)
 
-    def _tell_tally(self) -> None:
+    def _count(self, *, last: bool = False) -> None:
+        """Bring what is reported up to date, and what audio may yet be sent on this day."""
+        spending = self._purse.spend(self._usage.take_billed_s(), last=last)
+        self._backlog.shut, self._waiting.gives_up = spending.shut, spending.gives_up
         self._waiting.count()
-        if self._waiting.tally is not self.report.tally:
-            sent_s = self._audio_sent_s
-            self.report = self.report._replace(tally=self._waiting.tally, audio_sent_s=sent_s)
+        report, usage = self.report, self._usage
+        before = report.tally, report.billed_s, report.connects, report.rotations
+        if before != (self._waiting.tally, spending.seconds, usage.connects, usage.rotations):
+            self.report = report._replace(
+                tally=self._waiting.tally,
+                connects=usage.connects,
+                audio_sent_s=usage.audio_s,
+                billed_s=spending.seconds,
+                cost=spending.cost(),
+                rotations=usage.rotations,
+                early_commits=usage.early_commits,
+            )
 
     def _set_link(self, state: LinkState, error: str | None = None) -> None:
         link = self.report.link

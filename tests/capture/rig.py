@@ -13,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from scribed.capture.posting import SETTLING
 from scribed.capture.segmenter import Gate
 from scribed.capture.sources.pcm import StdinSource
 from scribed.capture.worker import Capture
@@ -84,8 +85,8 @@ class Witness(Mailbox[Any]):
         super().__init__(limit)
         self._name, self._log = name, log
 
-    def put(self, item: Any, *, wake: bool = True) -> bool:
-        taken = super().put(item, wake=wake)
+    def put(self, item: Any, *, wake: bool = True, spare: int = 0) -> bool:
+        taken = super().put(item, wake=wake, spare=spare)
         if taken:
             self._log.append((self._name, item))
         return taken
@@ -134,7 +135,7 @@ class Rig:
         self.budget = Budget(budget)
         self._reading, self._writing = os.pipe()
         self._mailboxes = {
-            "store": Witness("store", self.log, store_limit),
+            "store": Witness("store", self.log, SETTLING + store_limit),
             "uplink": Witness("uplink", self.log),
             "delivery": Witness("delivery", self.log),
             "supervisor": Witness("main", self.log),

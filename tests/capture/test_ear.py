@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scribed.capture.ear import Ear
-from scribed.capture.posting import Posting
+from scribed.capture.posting import SETTLING, Posting
 from scribed.capture.segmenter import Gate
 from scribed.model import (
     RATE,
@@ -22,6 +22,8 @@ from scribed.model import (
     UtteranceEnded,
     UtteranceHeld,
     UtteranceId,
+    UtterancePaused,
+    UtteranceResumed,
     UtteranceStarted,
     pcm_bytes,
 )
@@ -54,6 +56,7 @@ def gates(draw: st.DrawFn) -> Gate:
         start_ms=start_ms,
         start_window_ms=draw(st.one_of(st.just(start_ms), key(10, 2000))),
         hangover_ms=draw(key(100, 5000)),
+        early_commit_ms=draw(st.one_of(st.just(0), key(10, 5000))),
         min_utterance_ms=draw(key(0, 2000)),
         max_utterance_s=draw(st.sampled_from([5.0, 5.01, 28.0])),
     )
@@ -133,7 +136,7 @@ def test_whatever_the_settings_the_gate_loses_and_doubles_nothing_of_an_utteranc
             case UtteranceStarted(id=id):
                 assert open_id is None
                 open_id, frames = id, 0
-            case UtteranceHeld(id=id):
+            case UtteranceHeld(id=id) | UtterancePaused(id=id) | UtteranceResumed(id=id):
                 assert id == open_id
             case UtteranceAudio(id=id, pcm=audio):
                 assert id == open_id
@@ -155,7 +158,7 @@ class Desk:
     """Mailboxes that capture's `Posting` fills, and what the store makes of its own."""
 
     def __init__(self, store_limit: int = 1 << 20, chunk_ms: int = 100) -> None:
-        self.store: Mailbox[Any] = Mailbox(store_limit)
+        self.store: Mailbox[Any] = Mailbox(SETTLING + store_limit)
         self.uplink: Mailbox[Any] = Mailbox(1 << 20)
         self.delivery: Mailbox[Any] = Mailbox(1 << 20)
         self.budget = Budget(1 << 30)
@@ -219,17 +222,73 @@ def test_whatever_the_settings_a_kill_at_any_moment_costs_nothing_that_was_hande
         write()
 
         sent = desk.uplink.drain()
-        assert desk.files.audio == Files(sent).audio
+        assert desk.files.audio == Files(no_pauses(sent)).audio
         assert ends == {each: len(audio) for each, audio in desk.files.audio.items()}
         assert desk.budget.used == sum(map(len, desk.files.audio.values()))
-        told = [item for item in sent if not isinstance(item, UtteranceAudio)]
-        assert all(isinstance(item, UtteranceStarted | UtteranceEnded) for item in told)
+        told = [item for item in sent if isinstance(item, UtteranceStarted | UtteranceEnded)]
         assert desk.delivery.drain() == told
+        assert_pauses_are_silent(gate, sent)
         for started in told:
             if isinstance(started, UtteranceStarted) and started.continues is not None:
                 before = voiced(gate, desk.files.audio[started.continues])
                 after = voiced(gate, desk.files.audio[started.id])
                 assert before[-1] + 1 == after[0]
+
+
+def no_pauses(sent: list[Any]) -> list[Any]:
+    """What the uplink was given that the store is given, too."""
+    return [item for item in sent if not isinstance(item, UtterancePaused | UtteranceResumed)]
+
+
+def assert_pauses_are_silent(gate: Gate, sent: list[Any]) -> None:
+    """From a pause to where it resumes, or to the end, nothing is said; then something is."""
+    paused, resumed = None, False
+    for item in sent:
+        match item:
+            case UtterancePaused(id=id):
+                assert paused is None
+                assert not resumed
+                paused = id
+            case UtteranceResumed(id=id):
+                assert paused == id
+                paused, resumed = None, True
+            case UtteranceAudio(id=id, pcm=pcm):
+                assert paused in (None, id)
+                said = voiced(gate, pcm)
+                assert not (paused and said)
+                assert not resumed or said
+                resumed = False
+            case _:
+                assert not resumed
+                paused = None
+
+
+def test_pauses_are_for_the_uplink_alone_in_their_place_among_the_audio() -> None:
+    gate = Gate(early_commit_ms=200)
+    talk = [("voice", 40), ("silence", 15), ("voice", 10), ("silence", 30)]
+    ear = an_ear(gate)
+    with Desk() as desk:
+        order: list[tuple[str, int]] = []
+        for block in blocks(gate, talk, 5):
+            desk.posting.post(ear.hear(block))
+            desk.write()
+            for item in desk.uplink.drain():
+                audio = len(item.pcm) // 640 if isinstance(item, UtteranceAudio) else 0
+                if audio and order[-1][0] == "UtteranceAudio":
+                    audio += order.pop()[1]
+                order.append((type(item).__name__, audio))
+        assert order == [
+            ("UtteranceStarted", 0),
+            ("UtteranceAudio", 50),
+            ("UtterancePaused", 0),
+            ("UtteranceAudio", 5),
+            ("UtteranceResumed", 0),
+            ("UtteranceAudio", 20),
+            ("UtterancePaused", 0),
+            ("UtteranceAudio", 15),
+            ("UtteranceEnded", 0),
+        ]
+        assert len(desk.delivery.drain()) == 2
 
 
 CUT = Gate(pre_roll_ms=0, max_utterance_s=5.0)
@@ -256,6 +315,21 @@ def test_the_next_utterance_is_with_the_store_before_the_one_that_was_cut_is_sho
             "UtteranceAudio u1",
         ]
         assert [item.id for item in desk.delivery.drain()] == ["u0", "u0", "u1"]
+
+
+def test_an_utterance_of_which_a_stuck_store_lacks_a_piece_is_never_sealed_there() -> None:
+    ear = an_ear(CUT)
+    with Desk(store_limit=3) as desk:
+        script = [("voice", 40), ("silence", 30), ("voice", 40), ("silence", 30)]
+        taken: list[list[str]] = []
+        for n, block in enumerate(blocks(CUT, script, 5)):
+            desk.posting.post(ear.hear(block))
+            if n in (13, 27):  # after each of the two
+                taken.append([f"{type(item).__name__} {item.id}" for item in desk.store.drain()])
+        assert taken[0] == ["UtteranceStarted u0", "UtteranceAudio u0", "UtteranceAudio u0"]
+        assert taken[1] == ["UtteranceStarted u1", "UtteranceAudio u1", "UtteranceAudio u1"]
+        ends = [item.id for item in desk.uplink.drain() if isinstance(item, UtteranceEnded)]
+        assert ends == ["u0", "u1"]
 
 
 def test_what_a_stuck_store_did_not_take_of_what_is_held_back_it_gets_later_and_in_order() -> None:

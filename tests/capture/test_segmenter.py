@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scribed.capture.segmenter import Gate, GateEvent, Segmenter
@@ -19,6 +20,8 @@ from scribed.model import (
     UtteranceEnded,
     UtteranceHeld,
     UtteranceId,
+    UtterancePaused,
+    UtteranceResumed,
     UtteranceStarted,
 )
 
@@ -48,7 +51,7 @@ class Ear:
         self.events: list[GateEvent] = []
         self.heard = 0  # frames fed
         self.lost = 0  # samples
-        self._per_block = per_block
+        self.per_block = per_block
         self.segmenter = Segmenter(
             gate,
             identify=lambda at, continues: UtteranceStarted(
@@ -60,7 +63,7 @@ class Ear:
     def hear(self, voiced: Iterable[bool]) -> Ear:
         todo = list(voiced)
         while todo:
-            now, todo = todo[: self._per_block], todo[self._per_block :]
+            now, todo = todo[: self.per_block], todo[self.per_block :]
             position = self.heard * FRAME_SAMPLES + self.lost
             audio = b"".join(pcm(self.heard + n) for n in range(len(now)))
             self.events += self.segmenter.feed(Block(audio, position, position / RATE), now)
@@ -296,6 +299,98 @@ def test_patience_is_short_near_an_onset_and_as_long_as_the_hangover_that_is_lef
     assert ear.hear(silence(400)).segmenter.patience == hangover
 
 
+# Pauses
+
+EARLY = replace(GATE, early_commit_ms=100)
+LONG = replace(IN_A_PAUSE, early_commit_ms=100)
+
+
+def told(ear: Ear) -> list[str]:
+    """All that is told of utterances but the audio, in order."""
+    kinds = {
+        UtteranceStarted: "started",
+        UtterancePaused: "paused",
+        UtteranceResumed: "resumed",
+        UtteranceEnded: "ended",
+    }
+    return [kinds[type(event)] for event in ear.events if type(event) in kinds]
+
+
+def test_an_utterance_pauses_after_so_much_silence_and_ends_after_the_hangover() -> None:
+    ear = Ear(EARLY).hear(silence(1000) + speech(400) + silence(80))
+    assert told(ear) == ["started"]
+    assert told(ear.hear(silence(20))) == ["started", "paused"]
+    assert ear.frames_of("u0") == list(range(45, 75))  # with all that was said, and the pause
+    assert told(ear.hear(silence(100))) == ["started", "paused", "ended"]
+    assert ear.frames_of("u0") == list(range(45, 80))
+    assert (ear.ended[0].reason, ear.ended[0].audio_ms) == (EndReason.COMMIT, 500)
+
+
+def test_speech_that_goes_on_is_told_before_its_first_frame() -> None:
+    ear = Ear(EARLY, per_block=5).hear(silence(1000) + speech(400) + silence(180) + speech(300))
+    resumed = next(n for n, e in enumerate(ear.events) if isinstance(e, UtteranceResumed))
+    after = ear.events[resumed + 1]
+    assert isinstance(after, UtteranceAudio)
+    assert numbers(after.pcm)[0] == 79
+    assert told(ear.hear(silence(200))) == ["started", "paused", "resumed", "paused", "ended"]
+    assert len(ear.started) == 1
+
+
+def test_a_breath_is_no_pause() -> None:
+    assert told(Ear(EARLY).hear((speech(200) + silence(80)) * 5)) == ["started"]
+
+
+@pytest.mark.parametrize("early_ms", [0, 200, 5000])
+def test_without_an_early_commit_before_the_hangover_nothing_pauses(early_ms: int) -> None:
+    script = silence(200) + speech(400) + silence(180) + speech(300) + silence(400)
+    with_it, without = Ear(replace(GATE, early_commit_ms=early_ms)), Ear()
+    for n, voiced in enumerate(script):
+        assert (
+            with_it.hear([voiced]).segmenter.patience == without.hear([voiced]).segmenter.patience
+        ), n
+    assert with_it.events == without.events
+
+
+def test_lost_audio_is_silence_that_makes_a_pause() -> None:
+    ear = Ear(EARLY).hear(speech(300)).lose(100)
+    assert told(ear.hear(silence(20))) == ["started", "paused"]
+    ear = Ear(EARLY).hear(speech(300)).lose(100)
+    assert told(ear.hear(speech(20))) == ["started"]
+
+
+def test_what_ends_an_utterance_from_outside_ends_its_pause() -> None:
+    ear = Ear(EARLY).hear(speech(300) + silence(120)).close(EndReason.FLUSH)
+    ear.hear(speech(300)).close()
+    assert told(ear) == ["started", "paused", "ended", "started", "ended"]
+
+
+def test_no_pause_is_told_while_speech_is_held_back() -> None:
+    ear = Ear(LONG).hear(speech(3200) + silence(480))  # held from 3 s on
+    assert told(ear) == ["started"]
+    assert ear.segmenter.patience == 1  # to the end of the hangover
+    assert told(ear.hear(silence(20))) == ["started", "ended"]
+
+
+def test_a_pause_that_reaches_the_held_part_has_all_its_speech() -> None:
+    ear = Ear(LONG).hear(speech(2960) + silence(200))
+    assert told(ear) == ["started", "paused"]
+    assert told(ear.hear(silence(300))) == ["started", "paused", "ended"]
+
+
+def test_speech_behind_a_pause_that_is_held_back_resumes_where_it_is_posted() -> None:
+    ear = Ear(LONG, quietest=0).hear(speech(2960) + silence(200) + speech(200) + silence(200))
+    assert told(ear) == ["started", "paused"]  # what was posted says nothing new
+    ear.hear(silence(300))
+    assert told(ear) == ["started", "paused", "resumed", "ended"]
+
+
+def test_a_cut_before_the_speech_that_went_on_leaves_the_pause_as_it_is() -> None:
+    ear = Ear(LONG, quietest=4).hear(speech(2960) + silence(200) + speech(2000) + silence(600))
+    assert told(ear) == ["started", "paused", "ended", "started", "paused", "ended"]
+    assert [ended.reason for ended in ear.ended] == [EndReason.LENGTH, EndReason.COMMIT]
+    assert ear.started[1].continues == "u0"
+
+
 Step = tuple[str, int]
 steps = st.lists(
     st.one_of(
@@ -318,6 +413,121 @@ def play(script: Sequence[Step], per_block: int) -> Ear:
         else:
             ear.hear([word == "speech"] * amount)
     return ear.close()
+
+
+Token = tuple[str, str, int]
+
+
+def tokens(events: Iterable[GateEvent]) -> Iterator[Token]:
+    """The events, frame by frame."""
+    for event in events:
+        if isinstance(event, UtteranceAudio | UtteranceHeld):
+            yield from ((type(event).__name__, event.id, n) for n in numbers(event.pcm))
+        else:
+            yield type(event).__name__, event.id, 0
+
+
+class PlainPauses:
+    """Pauses by their definition, told from what a gate without them does, frame by frame."""
+
+    def __init__(self, gate: Gate) -> None:
+        self.tokens: list[Token] = []
+        self._early = gate.frames(gate.early_commit_ms)
+        self._ear = Ear(replace(gate, early_commit_ms=0), quietest=40)
+        self._voiced: list[bool] = []
+        self._silence = self._lost_ms = 0
+        self._open: str | None = None
+        self._paused = False
+        self._behind = 0  # voiced frames that are held back
+
+    def hear(self, voiced: bool) -> None:
+        self._voiced.append(voiced)
+        self._silence += self._lost_ms // FRAME_MS
+        self._lost_ms = 0
+        self._silence = 0 if voiced else self._silence + 1
+        self._take(lambda: self._ear.hear([voiced]))
+        if self._open and not self._paused and not self._behind and self._is_pause():
+            self._paused = True
+            self.tokens.append(("UtterancePaused", self._open, 0))
+
+    def lose(self, duration_ms: int) -> None:
+        self._ear.lose(duration_ms)
+        self._lost_ms += duration_ms
+
+    def close(self) -> None:
+        self._take(self._ear.close)
+
+    def _is_pause(self) -> bool:
+        return 0 < self._early <= self._silence
+
+    def _take(self, act: Callable[[], object]) -> None:
+        known = len(self._ear.events)
+        act()
+        for kind, utterance, n in tokens(self._ear.events[known:]):
+            if kind == "UtteranceAudio" and self._voiced[n]:
+                if self._paused:
+                    self.tokens.append(("UtteranceResumed", utterance, 0))
+                self._paused = False
+                self._behind = max(self._behind - 1, 0)
+            elif kind == "UtteranceHeld":
+                self._behind += self._voiced[n]
+            elif kind in ("UtteranceStarted", "UtteranceEnded"):
+                self._open = utterance if kind == "UtteranceStarted" else None
+                self._paused = False
+            self.tokens.append((kind, utterance, n))
+
+
+frames = st.lists(st.tuples(st.booleans(), st.integers(1, 12)), max_size=12).map(
+    lambda runs: [voiced for voiced, amount in runs for _ in range(amount)]
+)
+talks = st.lists(
+    st.one_of(
+        frames,
+        st.integers(1, 200).map(lambda amount: [True] * amount),
+        st.integers(1, 300),  # milliseconds that are lost
+        st.none(),  # an end from outside
+    ),
+    max_size=12,
+)
+
+
+@settings(max_examples=300)
+@given(talks, st.integers(1, 10), st.sampled_from([20, 60, 100, 180, 200, 300]))
+def test_pauses_are_what_their_definition_says_however_much_is_heard_at_once(
+    script: list[list[bool] | int | None], per_block: int, early_ms: int
+) -> None:
+    gate = Gate(pre_roll_ms=100, hangover_ms=200, max_utterance_s=3.0, early_commit_ms=early_ms)
+    plain, ear = PlainPauses(gate), Ear(gate, quietest=40, per_block=per_block)
+    for step in script:
+        if step is None:
+            plain.close()
+            ear.close()
+        elif isinstance(step, int):
+            plain.lose(step)
+            ear.lose(step)
+        else:
+            ear.hear(step)
+            for voiced in step:
+                plain.hear(voiced)
+    plain.close()
+    ear.close()
+    assert list(tokens(ear.events)) == plain.tokens
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(1, 30)), max_size=20), st.integers(1, 60))
+def test_who_hears_no_more_at_once_than_patience_allows_finds_a_pause_with_its_frame(
+    script: list[tuple[bool, int]], early_frames: int
+) -> None:
+    gate = Gate(pre_roll_ms=100, hangover_ms=800, early_commit_ms=early_frames * FRAME_MS)
+    ear = Ear(gate)
+    todo = [voiced for voiced, amount in script for _ in range(amount)]
+    while todo:
+        ear.per_block = amount = min(ear.segmenter.patience, 5)
+        known = len(ear.events)
+        ear.hear(todo[:amount])
+        todo = todo[amount:]
+        kinds = [type(event) for event in ear.events[known:]]
+        assert UtterancePaused not in kinds[:-1]
 
 
 @given(steps, st.integers(1, 50))

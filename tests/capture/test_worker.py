@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +23,17 @@ from scribed.model import (
     EndReason,
     UtteranceAudio,
     UtteranceEnded,
+    UtterancePaused,
+    UtteranceResumed,
     UtteranceStarted,
     pcm_bytes,
     seconds,
 )
-from tests.capture.rig import PipedMicrophone, Rig, silence, until, voice, wav
+from tests.capture.rig import GATE, PipedMicrophone, Rig, silence, until, voice, wav
 from tests.parts.asound import Asound
 
 MUTED_WITHIN_S = 0.2
+PAUSES = (UtterancePaused, UtteranceResumed)
 SPOKEN = (UtteranceStarted, UtteranceAudio, UtteranceEnded)
 
 
@@ -111,6 +115,20 @@ def test_what_is_held_back_near_the_maximum_is_with_the_store_at_once() -> None:
         assert rig.audio("uplink") == rig.audio("store")
     first, _ = rig.ends
     assert first.reason is EndReason.LENGTH
+
+
+def test_the_uplink_alone_hears_of_a_pause_and_of_speech_that_goes_on() -> None:
+    with Rig(reopen=True, gate=replace(GATE, early_commit_ms=100)) as rig:
+        rig.say(voice(300) + silence(100))
+        until(lambda: rig.of("uplink", UtterancePaused))
+        assert rig.audio("uplink") == voice(300) + silence(100)
+        rig.say(silence(60) + voice(100))
+        until(lambda: rig.of("uplink", UtteranceResumed))
+        assert not rig.ends
+        rig.say(silence(200))
+        until(lambda: rig.of("delivery", UtteranceEnded))
+        assert len(rig.of("uplink", UtterancePaused)) == 2
+        assert not [who for who, item in rig.log if who != "uplink" and isinstance(item, PAUSES)]
 
 
 def test_each_block_is_marked_before_anything_comes_of_it(live: Rig) -> None:

@@ -53,8 +53,10 @@ def started(seq: int, at: float, boot: EarlierBoot | None = None) -> UtteranceSt
     return UtteranceStarted(uid(seq), seq, at, boot=boot)
 
 
-def ended(seq: int, at: float, *, lost_ms: int = 0) -> UtteranceEnded:
-    return UtteranceEnded(uid(seq), at, EndReason.COMMIT, 1200, lost_ms, -31.23, 22.0)
+def ended(
+    seq: int, at: float, *, lost_ms: int = 0, reason: EndReason = EndReason.COMMIT
+) -> UtteranceEnded:
+    return UtteranceEnded(uid(seq), at, reason, 1200, lost_ms, -31.23, 22.0)
 
 
 def final(
@@ -63,16 +65,18 @@ def final(
     text: str = "Turn left, please.",
     *,
     reason: str = "commit",
+    end: EndReason = EndReason.COMMIT,
     lost_ms: int = 0,
     words: tuple[Word, ...] | None = (Word("Turn", 40, 210, 0.95),),
     boot: EarlierBoot | None = None,
+    answer: Answer | None = None,
 ) -> Final:
     """The final of an utterance whose last voiced frame was at `at`."""
     return Final(
         started=started(seq, at - 1.5, boot),
-        ended=ended(seq, at, lost_ms=lost_ms),
+        ended=ended(seq, at, lost_ms=lost_ms, reason=end),
         rev=3,
-        answer=Answer(text, words, "en", "detected", 0.93),
+        answer=answer or Answer(text, words, "en", "detected", 0.93),
         final_reason=reason,
         attempt=1,
         provider=PROVIDER,

@@ -6,6 +6,8 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from scribed.delivery import payloads
 from scribed.delivery.payloads import Moment
@@ -13,9 +15,12 @@ from scribed.delivery.schemas import State
 from scribed.delivery.topics import LateReason, Route
 from scribed.model import (
     Alert,
+    Answer,
     Closed,
     Device,
     EarlierBoot,
+    EndReason,
+    Entity,
     Event,
     Final,
     Link,
@@ -23,7 +28,9 @@ from scribed.model import (
     Outcome,
     Partial,
     UtteranceStarted,
+    Word,
 )
+from scribed.text import clean
 from tests.delivery.peers import IDENTITY, PROVIDER, ended, final, started, uid
 
 WALL = 1_780_306_202.011  # 2026-06-01T09:30:02.011Z
@@ -61,7 +68,13 @@ def test_a_final_has_every_field_of_the_contract() -> None:
         "language": "en",
         "language_source": "detected",
         "confidence": 0.93,
-        "words": [{"text": "Turn", "start_ms": 40, "end_ms": 210, "confidence": 0.95}],
+        "words": [
+            {"text": "Turn", "start_ms": 40, "end_ms": 210, "confidence": 0.95, "speaker": None}
+        ],
+        "entities": None,
+        "redacted_text": None,
+        "edited_text": None,
+        "warnings": None,
         "start_unix_ms": 1_780_306_200_120,
         "end_unix_ms": 1_780_306_201_640,
         "emit_unix_ms": 1_780_306_202_011,
@@ -118,13 +131,101 @@ def test_a_late_final_says_why_and_has_expired() -> None:
     [
         (final(1, 812_346.0), []),
         (final(1, 812_346.0, reason="provider"), []),
-        (final(1, 812_346.0, reason="length"), ["cut"]),
-        (final(1, 812_346.0, reason="no_commit"), ["cut", "guessed"]),
-        (final(1, 812_346.0, reason="gap", lost_ms=40), ["cut", "audio_lost"]),
+        (final(1, 812_346.0, reason="length", end=EndReason.LENGTH), ["cut"]),
+        (final(1, 812_346.0, reason="provider", end=EndReason.FLUSH), ["cut"]),
+        (final(1, 812_346.0, reason="restart", end=EndReason.RESTART), ["cut"]),
+        (final(1, 812_346.0, reason="no_commit", answer=Answer("go", guessed=True)), ["guessed"]),
+        (
+            final(1, 812_346.0, end=EndReason.SHUTDOWN, answer=Answer("go", guessed=True)),
+            ["cut", "guessed"],
+        ),
+        (final(1, 812_346.0, end=EndReason.GAP, lost_ms=40), ["cut", "audio_lost"]),
+        (final(1, 812_346.0, lost_ms=40), ["audio_lost"]),
     ],
 )
 def test_a_caution_says_why_not_to_act(spoken: Final, cautions: list[str]) -> None:
     assert said(spoken)["caution"] == cautions
+
+
+@pytest.mark.parametrize(
+    ("language", "source", "spoken_here", "foreign"),
+    [
+        ("de", "detected", ("en",), True),
+        ("deu", "detected", ("en", "de-AT"), False),
+        ("en", "detected", ("eng",), False),
+        ("de", "detected", (), False),
+        ("de", "configured", ("en",), False),
+        (None, None, ("en",), False),
+    ],
+)
+def test_a_detected_language_that_is_not_spoken_here_is_a_caution(
+    language: str | None, source: str | None, spoken_here: tuple[str, ...], foreign: bool
+) -> None:
+    answer = Answer("Links abbiegen.", language=language, language_source=source)
+    message = payloads.transcript(
+        final(1, 812_346.0, answer=answer),
+        IDENTITY,
+        MOMENT,
+        FRESH,
+        more_speech=False,
+        languages=spoken_here,
+    )
+    assert message.caution == (["language"] if foreign else [])
+    assert message.language == language
+
+
+RICH = Answer(
+    " Call  Ann,\nplease. ",
+    (Word("Call", 40, 210, 0.95, "speaker_1"),),
+    "en",
+    "detected",
+    0.93,
+    entities=(Entity("Ann", "name", 7, 10), Entity("", "nothing", 99, 99)),
+    redacted_text="Call [NAME],\nplease.",
+    edited_text="Call Ann.",
+    warnings=("the audio\nis faint",),
+)
+
+
+def test_what_the_service_says_beside_the_text_is_in_the_payload() -> None:
+    message = said(final(1, 812_346.0, answer=RICH))
+    assert message["text"] == "Call Ann, please."
+    assert message["words"][0]["speaker"] == "speaker_1"
+    first, second = message["entities"]
+    assert first == {"text": "Ann", "type": "name", "start": 5, "end": 8}
+    assert message["text"][first["start"] : first["end"]] == "Ann"
+    assert second["start"] == second["end"] == len(message["text"])
+    assert message["redacted_text"] == "Call [NAME], please."
+    assert message["edited_text"] == "Call Ann."
+    assert message["warnings"] == ["the audio is faint"]
+
+
+def test_nothing_found_is_another_thing_than_nobody_looked() -> None:
+    answer = Answer("Go on.", entities=(), warnings=(), words=())
+    message = said(final(1, 812_346.0, answer=answer))
+    assert (message["entities"], message["warnings"], message["words"]) == ([], [], [])
+    message = said(final(1, 812_346.0, answer=Answer("Go on.")))
+    names = ("entities", "warnings", "words", "redacted_text", "edited_text")
+    assert [message[name] for name in names] == [None] * 5
+
+
+@given(st.text(), st.integers(0, 60), st.integers(0, 60))
+def test_an_entity_lies_within_the_text_whatever_the_service_says(
+    text: str, start: int, end: int
+) -> None:
+    answer = Answer(text, entities=(Entity("?", "name", start, end),))
+    (entity,) = said(final(1, 812_346.0, answer=answer))["entities"]
+    assert 0 <= entity["start"] <= entity["end"] <= len(clean(text))
+
+
+@given(st.lists(st.text("ab c\n\t", max_size=6), min_size=3, max_size=3))
+def test_an_entity_is_found_where_the_text_has_it(parts: list[str]) -> None:
+    before, name, after = parts[0], f"x{parts[1]}x", parts[2]
+    text = before + name + after
+    answer = Answer(text, entities=(Entity(name, "name", len(before), len(before + name)),))
+    message = said(final(1, 812_346.0, answer=answer))
+    (entity,) = message["entities"]
+    assert message["text"][entity["start"] : entity["end"]] == entity["text"] == clean(name)
 
 
 def test_a_speaker_who_went_on_and_a_clock_that_was_never_set_are_cautions() -> None:
@@ -140,11 +241,13 @@ def test_a_clock_that_was_set_after_the_speech_gives_the_speech_its_right_time()
     assert said(spoken)["end_unix_ms"] == round((WALL - 7.011) * 1000)
 
 
-def test_the_words_can_be_left_out() -> None:
-    message = payloads.transcript(
-        final(1, 812_346.0), IDENTITY, MOMENT, FRESH, more_speech=False, with_words=False
-    )
-    assert decoded(message)["words"] is None
+def test_a_lean_one_has_the_text_and_nothing_beside_it() -> None:
+    spoken = final(1, 812_346.0, answer=RICH)
+    message = payloads.transcript(spoken, IDENTITY, MOMENT, FRESH, more_speech=False, lean=True)
+    lean, whole = decoded(message), said(spoken)
+    left_out = {"words", "entities", "redacted_text", "edited_text", "warnings"}
+    assert {name for name in whole if lean[name] != whole[name]} == left_out
+    assert [lean[name] for name in left_out] == [None] * 5
 
 
 def test_the_start_and_the_end_of_speech() -> None:

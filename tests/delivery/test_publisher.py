@@ -25,6 +25,7 @@ from scribed.model import (
     AlertCleared,
     Closed,
     EarlierBoot,
+    EndReason,
     Final,
     Outcome,
     Partial,
@@ -134,9 +135,23 @@ def test_the_plain_text_follows_its_transcript_once_and_only_without_a_caution()
     again = next(offer for offer in broker.take(101.0) if offer.message.topic == "transcript")
     assert again.text is None
     said.take(started(3, 101.0), moment(101.0))
-    said.take(final(3, at=101.0, reason="length"), moment(101.2))
+    said.take(final(3, at=101.0, end=EndReason.LENGTH), moment(101.2))
     cut = next(o for o in broker.take(101.2) if o.message.topic == "transcript")
     assert cut.text is None
+
+
+def test_a_language_that_is_not_spoken_here_is_a_caution_wherever_it_is_said() -> None:
+    said = Publisher(IDENTITY, TranscriptSection(), commands=COMMANDS, languages=("de",))
+    broker = Broker(said)
+    broker.take(0.0)
+    said.take(started(1, 98.5), moment(98.5))
+    said.take(final(1, at=100.0), moment(100.2))  # English, as was detected
+    (offer,) = [offer for offer in broker.take(100.2) if offer.message.topic == "transcript"]
+    assert b'"caution":["language"]' in offer.message.payload
+    assert offer.text is None
+    asked_again(said, final(1, at=99.9), on=None)
+    (again,) = broker.take(100.3)
+    assert b'"caution":["language"]' in again.message.payload
 
 
 def test_a_speaker_who_has_gone_on_is_a_caution_at_the_time_of_writing() -> None:

@@ -34,6 +34,10 @@ TRANSCRIPT: dict[str, tuple[type, ...]] = HEADER | {
     "language_source": (str, NULL),
     "confidence": (*NUMBER, NULL),
     "words": (list, NULL),
+    "entities": (list, NULL),
+    "redacted_text": (str, NULL),
+    "edited_text": (str, NULL),
+    "warnings": (list, NULL),
     "start_unix_ms": (int,),
     "end_unix_ms": (int, NULL),
     "emit_unix_ms": (int,),
@@ -68,7 +72,14 @@ LATENCY = {
     "provider_ms": (int, NULL),
 }
 PROVIDER = {"name": (str,), "model": (str,), "session_id": (str,)}
-WORD = {"text": (str,), "start_ms": (int,), "end_ms": (int,), "confidence": (*NUMBER, NULL)}
+WORD = {
+    "text": (str,),
+    "start_ms": (int,),
+    "end_ms": (int,),
+    "confidence": (*NUMBER, NULL),
+    "speaker": (str, NULL),
+}
+ENTITY = {"text": (str,), "type": (str,), "start": (int,), "end": (int,)}
 SPEECH = HEADER | {"active": (bool,), "utterance_id": (str,), "seq": (int,)}
 ENDED = HEADER | {
     "utterance_id": (str,),
@@ -207,6 +218,10 @@ def check_transcript(payload: dict[str, Any], *, final: bool) -> None:
         assert (payload[name] is not None) is final, name
     assert payload["text"] == " ".join(payload["text"].split()) != ""
     assert set(payload["norm"]) <= set(payload["norm"].lower())
+    for entity in payload["entities"] or ():
+        check_types(entity, ENTITY)
+        assert 0 <= entity["start"] <= entity["end"] <= len(payload["text"])
+    assert all(type(warning) is str for warning in payload["warnings"] or ())
     if final:
         check_times(payload)
         assert payload["final_reason"] in FINAL_REASONS

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from scribed.model import Closed, EarlierBoot, Outcome
+from scribed.model import Answer, Closed, EarlierBoot, Entity, Outcome, Word
 from scribed.store import records
 from scribed.store.ballast import BALLAST_BYTES, Ballast
 from scribed.store.ledger import Ledger, LedgerError, Waiting
@@ -238,14 +238,43 @@ GOLDEN_LEDGER = (
 )
 
 
-def test_the_bytes_of_version_1_stay_as_they_are() -> None:
-    assert records.encode(final(1)) == GOLDEN_FINAL
-    assert records.encode(closed(2)) == GOLDEN_CLOSED
+GOLDEN_ANSWER = (
+    b'"answer":{"text":"Turn left, please.","words":[{"text":"Turn","start_ms":40,"end_ms":210,'
+    b'"confidence":0.95,"speaker":"speaker_1"}],"language":"en","language_source":"detected",'
+    b'"confidence":0.9,"guessed":true,"entities":[{"text":"left","type":"side","start":5,"end":9}],'
+    b'"redacted_text":"Turn [SIDE], please.","edited_text":"Left!","warnings":["faint"]}'
+)
+"""With all that was added since."""
+
+
+def test_the_bytes_of_version_1_are_still_read() -> None:
     assert records.decode(GOLDEN_FINAL) == final(1)
+    assert records.encode(closed(2)) == GOLDEN_CLOSED
     assert records.decode(GOLDEN_CLOSED) == closed(2)
     waiting = Waiting(started(2), final(2).ended)
     assert records.encode_waiting(waiting) == GOLDEN_WAITING
     assert records.decode_waiting(GOLDEN_WAITING) == waiting
+
+
+def test_all_that_a_service_says_is_kept() -> None:
+    answer = Answer(
+        "Turn left, please.",
+        (Word("Turn", 40, 210, 0.95, "speaker_1"),),
+        "en",
+        "detected",
+        0.9,
+        guessed=True,
+        entities=(Entity("left", "side", 5, 9),),
+        redacted_text="Turn [SIDE], please.",
+        edited_text="Left!",
+        warnings=("faint",),
+    )
+    said = replace(final(1), answer=answer)
+    before, _, after = GOLDEN_FINAL.partition(b'"answer":{')
+    golden = before + GOLDEN_ANSWER + after[after.index(b',"final_reason"') :]
+    assert records.encode(said) == golden
+    assert records.decode(golden) == said
+    assert records.decode(records.encode(final(1))) == final(1)
 
 
 def write_version_1(path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from scribed import clock
-from scribed.config import Config, ProviderSection, Retry, Spool
+from scribed.config import Config, Cost, ProviderSection, Retry, Spool
 from scribed.interfaces import Request, Session
 from scribed.model import (
     Closed,
@@ -56,14 +56,17 @@ class Rig:
         budget: int = 32 << 20,
         spool: Spool | None = None,
         tls: ssl.SSLContext | None = None,
-        new_session: Callable[[], Session] | None = None,
+        new_session: Callable[[str], Session] | None = None,
+        check: Callable[[], object] = lambda: None,
+        cost: Cost | None = None,
+        spent: tuple[str, float] = ("", 0.0),
         **provider: Any,
     ) -> None:
-        settings = {"connect_timeout_s": 2.0, "answer_timeout_s": 1.0, **provider}
         self.config = Config(
-            provider=msgspec.convert({"url": url, **settings}, ProviderSection),
+            provider=self.settings(url, **provider),
             retry=retry or Retry(initial_s=0.05, max_s=1.0, refused_s=1.0),
             spool=spool or Spool(),
+            cost=cost or Cost(),
         )
         self.delivered: Mailbox[Any] = Mailbox()
         self.stored: Mailbox[Any] = Mailbox()
@@ -71,6 +74,7 @@ class Rig:
         self.budget = Budget(budget)
         self.told: list[Any] = []
         self.partials: list[Partial] = []
+        self.remembered: list[tuple[str, float]] = []
         context = tls or tls_context("")
 
         def connect(request: Request) -> Connection:
@@ -79,14 +83,26 @@ class Rig:
 
         self.uplink = Uplink(
             config=self.config,
-            new_session=new_session or (lambda: ElevenLabsSession(self.config.provider, "k3y")),
+            new_session=new_session or self.new_session,
             connect=connect,
             store=self.stored,
             delivery=self.delivered,
             budget=self.budget,
             supervisor=self.supervisor,
             clock_synced=lambda: True,
+            check=check,
+            remember=lambda day, seconds: self.remembered.append((day, seconds)),
+            spent=spent,
         )
+
+    @staticmethod
+    def settings(url: str, **provider: Any) -> ProviderSection:
+        """A provider's settings with short times, for a test."""
+        times = {"connect_timeout_s": 2.0, "answer_timeout_s": 1.0}
+        return msgspec.convert({"url": url, **times, **provider}, ProviderSection)
+
+    def new_session(self, context: str) -> Session:
+        return ElevenLabsSession(self.config.provider, "k3y", previous_text=context)
 
     def __enter__(self) -> Rig:
         self.uplink.start()

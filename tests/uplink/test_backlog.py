@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scribed.model import EndReason, UtteranceAudio, UtteranceEnded, UtteranceId, UtteranceStarted
-from scribed.uplink.backlog import MAX_STEP_BYTES, Backlog
-from scribed.uplink.entry import Audio, Begin, End, Fetch
+from scribed.uplink.backlog import Backlog
+from scribed.uplink.entries import MAX_STEP_BYTES
+from scribed.uplink.entry import Audio, Begin, Fetch, Step
 
 PIECE = 640  # 20 ms
 
@@ -82,7 +83,7 @@ class Line:
             self._take(step)
         return self
 
-    def _take(self, step: Begin | Audio | End | Fetch) -> None:
+    def _take(self, step: Step) -> None:
         assert not isinstance(step, Fetch)
         self.steps += 1
         who = step.entry.started.id

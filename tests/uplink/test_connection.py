@@ -32,7 +32,6 @@ from scribed.errors import Refused, ScribedError, TransportError
 from scribed.interfaces import Request
 from scribed.uplink.connection import (
     MAX_FRAMES,
-    MAX_HANDSHAKE,
     MAX_MESSAGE,
     Close,
     Connection,
@@ -40,6 +39,7 @@ from scribed.uplink.connection import (
     Received,
     tls_context,
 )
+from scribed.uplink.dial import MAX_HANDSHAKE
 from scribed.uplink.tcp import bytes_acked, has_passed, place_behind
 from tests.parts.cloud import raw_server
 
@@ -647,6 +647,11 @@ def test_messages_go_both_ways(wire: Wire) -> None:
     assert wire.heard() == (TEXT, "hällo".encode())
     wire.say(frame(TEXT, "wörld".encode()), frame(BINARY, b"\xff"))
     assert wire.receive(2) == ["wörld", b"\xff"]
+
+
+def test_a_binary_message_is_sent_as_one(wire: Wire) -> None:
+    wire.connection.send(b"\x00\xff\x7f")
+    assert wire.heard() == (BINARY, b"\x00\xff\x7f")
 
 
 def test_fragments_are_joined_and_control_frames_between_them_are_not_in_the_way(

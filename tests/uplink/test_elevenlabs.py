@@ -20,7 +20,15 @@ from hypothesis import strategies as st
 
 from scribed.config import ProviderSection
 from scribed.errors import Remedy
-from scribed.interfaces import Committed, Failed, PartialText, Ready, SessionEvent
+from scribed.interfaces import (
+    Committed,
+    EarlyText,
+    Failed,
+    PartialText,
+    Ready,
+    SessionEvent,
+    Warned,
+)
 from scribed.model import Answer, UtteranceId, Word, pcm_bytes, seconds
 from scribed.uplink.providers.elevenlabs import ElevenLabsSession
 
@@ -33,9 +41,11 @@ AT_MOST_S = 0.1
 class Dialogue:
     """A session with a clock of its own, and what was said on both sides."""
 
-    def __init__(self, *, key: str = KEY, **settings: Any) -> None:
+    def __init__(
+        self, *, key: str = KEY, token: str = "", previous_text: str = "", **settings: Any
+    ) -> None:
         provider = msgspec.convert(settings, ProviderSection)
-        self.session = ElevenLabsSession(provider, key)
+        self.session = ElevenLabsSession(provider, key, token=token, previous_text=previous_text)
         self.now = 1000.0
         self._open: str | None = None
         self._leaving: list[str] = []
@@ -65,8 +75,15 @@ class Dialogue:
         self.session.audio(pcm, self.now)
         return self._collect()
 
-    def end(self) -> Dialogue:
-        self.session.end(self.now)
+    def pause(self) -> bool:
+        """Whether the session took it up."""
+        paused = self.session.pause(self.now)
+        self._leaving += [self._open] if self._open and paused else []
+        self._collect()
+        return paused
+
+    def end(self, *, silent: bool = False) -> Dialogue:
+        self.session.end(self.now, silent=silent)
         self._leaving += [self._open] if self._open else []
         return self._collect()
 
@@ -126,6 +143,14 @@ class Dialogue:
     @property
     def partials(self) -> list[tuple[str, str]]:
         return [(e.utterance_id, e.text) for e in self.events if isinstance(e, PartialText)]
+
+    @property
+    def early(self) -> list[tuple[str, str]]:
+        return [(e.utterance_id, e.text) for e in self.events if isinstance(e, EarlyText)]
+
+    @property
+    def warned(self) -> list[Warned]:
+        return [e for e in self.events if isinstance(e, Warned)]
 
     @property
     def failed(self) -> Failed:
@@ -550,8 +575,9 @@ def test_a_partial_replaces_the_one_before_and_a_repeated_one_is_dropped() -> No
     assert len(dialogue.partial("I am  talking ").partials) == 2
 
 
-def test_a_final_transcript_is_a_partial_too() -> None:
-    dialogue = Dialogue().ready().say("a").hear("final_transcript", text="I am talking.")
+@pytest.mark.parametrize("kind", ["final_transcript", "final_transcript_with_timestamps"])
+def test_a_final_transcript_is_a_partial_too(kind: str) -> None:
+    dialogue = Dialogue().ready().say("a").hear(kind, text="I am talking.", words=[])
     assert dialogue.partials == [("a", "I am talking.")]
     assert dialogue.texts == []
 
@@ -761,10 +787,9 @@ def test_after_a_failure_nothing_more_is_said() -> None:
 @pytest.mark.parametrize(
     "message",
     [
-        '{"message_type":"warning","warning":"it is logged"}',
         '{"message_type":"brand_new","text":["not","a","string"],"words":7}',
         '{"message_type":"diarized_transcript","segment_index":0,"text":"Hm.","words":[]}',
-        '{"message_type":"final_transcript_with_timestamps","text":"Hm.","words":[]}',
+        '{"message_type":"speakers_merged","from_speaker_id":7,"to_speaker_id":{}}',
         '{"no_type":1}',
         "{}",
         b'{"message_type":"warning"}',

@@ -14,8 +14,10 @@ from scribed.model import (
     UtteranceStarted,
     pcm_bytes,
 )
-from scribed.uplink.backlog import MAX_STEP_BYTES, PATIENCE_S, YIELD_S, Backlog
+from scribed.uplink.backlog import YIELD_S, Backlog
+from scribed.uplink.entries import MAX_STEP_BYTES
 from scribed.uplink.entry import Begin, End, Fetch
+from scribed.uplink.strikes import PATIENCE_S
 
 STALE_S = 5.0
 RATE = 4.0

@@ -11,7 +11,7 @@ import pytest
 from scribed import clock
 from scribed.config import Config
 from scribed.errors import Remedy
-from scribed.interfaces import Committed, Failed
+from scribed.interfaces import Committed, EarlyText, Failed
 from scribed.model import (
     Answer,
     Closed,
@@ -26,16 +26,19 @@ from scribed.model import (
     Load,
     Loaded,
     Outcome,
+    Partial,
     Provider,
     Recovered,
     Reply,
     UtteranceAudio,
     UtteranceEnded,
     UtteranceId,
+    UtterancePaused,
+    UtteranceResumed,
     UtteranceStarted,
     pcm_bytes,
 )
-from scribed.uplink.entry import Begin, End, Fetch
+from scribed.uplink.entry import Audio, Begin, End, Fetch, Pause, Step
 from scribed.uplink.troubles import Troubles
 from scribed.uplink.waiting import RAM_BYTES, Purge, Waiting
 from scribed.worker import Budget, Mailbox
@@ -76,12 +79,20 @@ class Desk:
     ) -> UtteranceId:
         who = UtteranceId(f"u{n}")
         at = self.now - ago
-        self.take(UtteranceStarted(who, n, at - seconds))
+        self.begin(n, at - seconds)
+        self.hear(who, seconds)
+        self.take(UtteranceEnded(who, at, reason, round(seconds * 1000)))
+        return who
+
+    def begin(self, n: int, at: float) -> UtteranceId:
+        who = UtteranceId(f"u{n}")
+        self.take(UtteranceStarted(who, n, at))
+        return who
+
+    def hear(self, who: UtteranceId, seconds: float) -> None:
         pcm = bytes(pcm_bytes(seconds * 1000))
         self.budget.charge(len(pcm))
         self.take(UtteranceAudio(who, pcm))
-        self.take(UtteranceEnded(who, at, reason, round(seconds * 1000)))
-        return who
 
     def take(self, item: Any) -> None:
         self.waiting.take(item, self.now)
@@ -91,11 +102,14 @@ class Desk:
         self.waiting.pass_time(self.now)
         self.waiting.count()
 
-    def send(self) -> None:
+    def send(self) -> list[Step]:
         """Hand over what may be handed over."""
+        steps: list[Step] = []
         while (step := self.waiting.backlog.next(self.now)) is not None:
+            steps.append(step)
             if isinstance(step, Fetch):
                 self.waiting.fetch(step.entry.id)
+        return steps
 
     def answer(self, who: UtteranceId, text: str = "go") -> bool:
         return self.waiting.committed(Committed(who, Answer(text)), WHO, self.now)
@@ -317,3 +331,167 @@ def test_an_end_that_was_begun_is_counted_as_sent_again(desk: Desk) -> None:
     assert not isinstance(step, End)
     desk.answer(who)
     assert desk.waiting.tally.repeated == 1
+
+
+# Early commits
+
+
+def pause(desk: Desk) -> UtteranceId:
+    """Somebody says a second, and pauses; the text so far is asked for."""
+    who = desk.begin(1, desk.now)
+    desk.hear(who, 1.0)
+    desk.take(UtterancePaused(who))
+    desk.hear(who, 0.2)
+    steps = desk.send()
+    assert [type(step) for step in steps] == [Begin, Audio, Pause]
+    desk.waiting.backlog.handed_over(who, desk.now)
+    return who
+
+
+def early(desk: Desk, who: UtteranceId, text: str) -> None:
+    desk.waiting.early(EarlyText(who, text), WHO, desk.now)
+
+
+def told(desk: Desk) -> list[tuple[str, str]]:
+    """What delivery was given: partials and finals."""
+    texts = []
+    for item in desk.delivery.drain():
+        if isinstance(item, Partial):
+            texts.append(("partial", item.text))
+        elif isinstance(item, Final):
+            texts.append(("final", item.answer.text))
+    return texts
+
+
+def test_an_early_text_is_told_nobody_until_the_pause_has_become_the_end(desk: Desk) -> None:
+    who = pause(desk)
+    desk.now += 0.3
+    early(desk, who, "turn left")
+    assert told(desk) == []
+    desk.now += 0.2
+    desk.take(UtteranceEnded(who, desk.now - 0.5, EndReason.COMMIT, 1000))
+    (step,) = desk.send()
+    assert isinstance(step, End)
+    assert step.silent
+    assert desk.answer(who, "turn left")
+    final = next(item for item in desk.delivery.drain() if isinstance(item, Final))
+    assert final.answer.text == "turn left"
+    assert final.provider_s == pytest.approx(0.3), "the hangover is not the provider's time"
+
+
+def test_where_speech_goes_on_an_early_text_is_a_partial(desk: Desk) -> None:
+    who = pause(desk)
+    early(desk, who, "turn")
+    desk.take(UtteranceResumed(who))
+    assert told(desk) == [("partial", "turn")]
+    desk.hear(who, 0.5)
+    steps = desk.send()
+    assert sum(len(step.pcm) for step in steps if isinstance(step, Audio)) == pcm_bytes(700)
+    desk.now += 1.0
+    desk.take(UtteranceEnded(who, desk.now, EndReason.COMMIT, 1700))
+    (end,) = desk.send()
+    assert isinstance(end, End)
+    assert not end.silent
+    desk.waiting.backlog.handed_over(who, desk.now)
+    desk.now += 0.25
+    desk.answer(who, "turn left")
+    final = next(item for item in desk.delivery.drain() if isinstance(item, Final))
+    assert (final.answer.text, final.rev) == ("turn left", 1)
+    assert final.provider_s == pytest.approx(0.25)
+
+
+def test_an_early_text_that_comes_when_speech_has_gone_on_is_a_partial_at_once(desk: Desk) -> None:
+    who = pause(desk)
+    desk.take(UtteranceResumed(who))
+    early(desk, who, "turn")
+    assert told(desk) == [("partial", "turn")]
+
+
+def test_no_other_commit_goes_out_before_the_early_one_is_answered(desk: Desk) -> None:
+    who = pause(desk)
+    desk.take(UtteranceResumed(who))
+    desk.hear(who, 0.5)
+    desk.take(UtteranceEnded(who, desk.now, EndReason.COMMIT, 1700))
+    assert [type(step) for step in desk.send()] == [Audio]
+    early(desk, who, "turn")
+    assert [type(step) for step in desk.send()] == [End]
+
+
+def test_an_end_in_the_pause_need_not_wait_for_the_early_text(desk: Desk) -> None:
+    who = pause(desk)
+    desk.take(UtteranceEnded(who, desk.now, EndReason.COMMIT, 1000))
+    second = desk.begin(2, desk.now)
+    desk.hear(second, 1.0)
+    assert [type(step) for step in desk.send()] == [End, Begin, Audio]
+    desk.now += 0.4
+    early(desk, who, "turn left")
+    desk.answer(who, "turn left")
+    assert told(desk) == [("final", "turn left")]
+
+
+def test_where_no_early_commit_can_be_made_the_utterance_goes_on_as_ever(desk: Desk) -> None:
+    who = pause(desk)
+    desk.waiting.backlog.cannot_pause(who)
+    assert [type(step) for step in desk.send()] == [Audio]
+    desk.take(UtteranceEnded(who, desk.now, EndReason.COMMIT, 1000))
+    (end,) = desk.send()
+    assert isinstance(end, End)
+    assert not end.silent
+
+
+def test_an_early_text_of_a_lost_connection_is_forgotten(desk: Desk) -> None:
+    who = pause(desk)
+    early(desk, who, "turn")
+    desk.waiting.backlog.rewind()
+    desk.take(UtteranceResumed(who))
+    assert told(desk) == []
+    assert [type(step) for step in desk.send()] == [Begin, Audio, Audio]
+
+
+def test_a_pause_that_lasts_is_committed_early_on_the_next_connection_too(desk: Desk) -> None:
+    pause(desk)
+    desk.waiting.backlog.rewind()
+    assert [type(step) for step in desk.send()] == [Begin, Audio, Pause]
+
+
+def test_an_early_text_of_what_was_given_up_is_nobody_s(desk: Desk) -> None:
+    who = pause(desk)
+    desk.take(UtteranceEnded(who, desk.now, EndReason.MUTED, 0))
+    assert desk.waiting.torn
+    early(desk, who, "turn")
+    assert told(desk) == []
+
+
+# Who ended it
+
+
+@pytest.mark.parametrize(
+    ("reason", "said", "final_reason"),
+    [
+        (EndReason.COMMIT, None, "commit"),
+        (EndReason.COMMIT, "provider", "provider"),
+        (EndReason.COMMIT, "no_commit", "no_commit"),
+        (EndReason.LENGTH, "provider", "length"),
+        (EndReason.SHUTDOWN, "no_commit", "shutdown"),
+    ],
+)
+def test_a_cut_is_one_whoever_committed_it(
+    desk: Desk, reason: EndReason, said: str | None, final_reason: str
+) -> None:
+    who = desk.say(1, reason=reason)
+    desk.send()
+    desk.waiting.committed(Committed(who, Answer("go"), final_reason=said), WHO, desk.now)
+    final = next(item for item in desk.delivery.drain() if isinstance(item, Final))
+    assert final.final_reason == final_reason
+
+
+def test_where_speech_is_given_up_what_was_begun_is_not(desk: Desk) -> None:
+    first, _ = desk.say(1), desk.say(2)
+    desk.send()
+    desk.waiting.backlog.rewind()
+    desk.waiting.backlog.next(desk.now)
+    desk.begin(3, desk.now)
+    desk.waiting.gives_up = True
+    desk.pass_time()
+    assert desk.ends() == [(2, "expired")]
+    assert [entry.id for entry in desk.waiting.backlog] == [first, "u3"]

@@ -14,7 +14,7 @@ import pytest
 from scribed import clock
 from scribed.config import Retry, Spool
 from scribed.errors import ScribedError
-from scribed.interfaces import Session
+from scribed.interfaces import Ready, Session, SessionEvent, Warned
 from scribed.model import (
     Alert,
     AlertCleared,
@@ -24,8 +24,13 @@ from scribed.model import (
     Link,
     LinkState,
     Outcome,
+    UtteranceAudio,
     UtteranceEnded,
+    UtterancePaused,
+    UtteranceResumed,
+    pcm_bytes,
 )
+from scribed.uplink.providers.elevenlabs import ElevenLabsSession
 from tests.parts.cloud import Behaviour, Cloud, raw_server
 from tests.uplink.rig import Rig, utterance
 
@@ -325,6 +330,142 @@ def test_a_poisoned_utterance_fails_and_does_not_block_its_neighbours(cloud: Clo
         assert [final.answer.text for final in finals] == whole(2, 3, 4)
 
 
+SILENCE = bytes(pcm_bytes(200))
+
+
+def pause(rig: Rig, n: int) -> UtteranceEnded:
+    """Somebody says a second and pauses; the end that would follow."""
+    *spoken, end = utterance(n)
+    for event in spoken:
+        rig.post(event)
+    assert isinstance(end, UtteranceEnded)
+    rig.post(UtterancePaused(end.id))
+    rig.post(UtteranceAudio(end.id, SILENCE))
+    return end
+
+
+def test_a_pause_is_committed_early_and_its_text_is_there_when_it_has_become_the_end(
+    cloud: Cloud,
+) -> None:
+    with Rig(cloud.url) as rig:
+        end = pause(rig, 1)
+        cloud.wait_for(lambda: len(cloud.commits) == 1)
+        assert rig.delivered.get(0.2) is None, "it is held back"
+        rig.post(end)
+        assert rig.texts(1) == whole(1)
+        rig.say(2)
+        assert rig.texts(1) == whole(2)
+        assert rig.uplink.report.early_commits == 1
+    assert len(cloud.commits) == 2, "the silence was not sent"
+    assert cloud.connections == 1
+
+
+def test_where_speech_goes_on_the_next_commit_extends_what_was_committed_early(
+    cloud: Cloud,
+) -> None:
+    with Rig(cloud.url) as rig:
+        end = pause(rig, 1)
+        cloud.wait_for(lambda: len(cloud.commits) == 1)
+        rig.post(UtteranceResumed(end.id))
+        for event in list(utterance(7))[1:-1]:
+            assert isinstance(event, UtteranceAudio)
+            rig.post(UtteranceAudio(end.id, event.pcm))
+        rig.post(end)
+        assert rig.texts(1) == ["utterance 1 16000 utterance 7 16000"]
+    assert [partial.text for partial in rig.partials] == ["utterance 1 16000"]
+    assert len(cloud.commits[1]) == len(SILENCE) + 32000, "all that was held back was sent"
+
+
+@pytest.mark.parametrize("behaviour", FAULTS.values(), ids=FAULTS)
+def test_where_an_early_commit_fails_the_whole_utterance_is_sent_again(
+    cloud: Cloud, behaviour: Behaviour
+) -> None:
+    cloud.behaviours.append(behaviour)
+    with Rig(cloud.url) as rig:
+        end = pause(rig, 1)
+        cloud.wait_for(lambda: cloud.connections == 2)
+        rig.post(end)
+        assert rig.texts(1) == whole(1)
+
+
+def test_a_connection_that_takes_all_and_serves_none_is_left_alone_for_a_while(
+    cloud: Cloud,
+) -> None:
+    cloud.always = Behaviour(close_at_commit=1011)
+    with Rig(cloud.url, retry=Retry(initial_s=0.05, max_s=600.0)) as rig:
+        rig.say(1)
+        alert = rig.wait_for_news(lambda i: isinstance(i, Alert) and "in a row" in i.message)
+        assert alert.code == "backend_down"
+        assert "600 s" in alert.message
+        assert rig.uplink.report.link.state is LinkState.BACKOFF
+    assert cloud.connections == 5
+
+
+@pytest.mark.parametrize("refusals", [1, 2])
+def test_a_token_may_have_expired_on_its_way_but_not_twice(cloud: Cloud, refusals: int) -> None:
+    refused = Behaviour(greeting=[{"message_type": "auth_error", "error": "expired"}])
+    cloud.behaviours += [refused] * refusals
+    tokens: list[str] = []
+
+    def new_session(_context: str) -> Session:
+        tokens.append(f"s3cret-{len(tokens)}")
+        return ElevenLabsSession(rig.config.provider, "", token=tokens[-1])
+
+    rig = Rig(cloud.url, new_session=new_session, elevenlabs={"auth": "token"})
+    with rig:
+        rig.say(1)
+        assert rig.texts(1) == whole(1)
+        alerts = [item.code for item in rig.news() if isinstance(item, Alert)]
+        assert alerts == (["auth_failed"] if refusals == 2 else [])
+    assert len(tokens) == refusals + 1, "each connection has its own"
+    assert "s3cret" not in repr(rig.told)
+
+
+def test_the_last_text_is_context_for_the_next_connection(cloud: Cloud) -> None:
+    contexts: list[str] = []
+
+    def new_session(context: str) -> Session:
+        contexts.append(context)
+        return ElevenLabsSession(rig.config.provider, "k3y")
+
+    rig = Rig(cloud.url, new_session=new_session, idle_s=1.0)
+    with rig:
+        rig.say(1)
+        rig.texts(1)
+        rig.wait_for_news(lambda i: isinstance(i, Link) and i.state is LinkState.IDLE)
+        rig.say(2)
+        rig.texts(1)
+    assert contexts == ["", "utterance 1 16000"]
+    assert "utterance 1" not in repr(rig.told)
+
+
+class Doubtful(ElevenLabsSession):
+    """A session whose service does not quite do what was asked."""
+
+    def events(self) -> list[SessionEvent]:
+        told = super().events()
+        doubts = [Warned("it keeps what is said", "provider_keeps_data"), Warned("it is slow")]
+        return [*told, *(doubt for event in told if isinstance(event, Ready) for doubt in doubts)]
+
+
+def test_what_the_service_does_not_do_is_said_once_and_alerted_as_long_as_it_lasts(
+    cloud: Cloud, caplog: pytest.LogCaptureFixture
+) -> None:
+    kinds: list[type[ElevenLabsSession]] = [Doubtful, Doubtful, ElevenLabsSession]
+    cloud.behaviours += [Behaviour(), Behaviour(), Behaviour()]
+    rig = Rig(cloud.url, new_session=lambda _: kinds.pop(0)(rig.config.provider, "k3y"), idle_s=1.0)
+    with rig:
+        for n in (1, 2, 3):
+            rig.say(n)
+            rig.texts(1)
+            if n < 3:
+                rig.wait_for_news(lambda i: isinstance(i, Link) and i.state is LinkState.IDLE)
+                rig.told.clear()
+        rig.wait_for_news(lambda i: i == AlertCleared("provider_keeps_data", "uplink"))
+    assert [r.message for r in caplog.records].count("it keeps what is said") == 1
+    assert [r.message for r in caplog.records].count("it is slow") == 1
+
+
 def test_draining_waits_for_the_answers_that_are_owed(cloud: Cloud) -> None:
     with Rig(cloud.url) as rig:
         rig.say(1)
@@ -347,10 +488,10 @@ def test_draining_ends_at_its_deadline_whatever_the_peer_does(
 
 
 def test_a_missing_key_is_said_at_the_start_and_not_an_end(cloud: Cloud) -> None:
-    def no_session() -> Session:
+    def no_key() -> None:
         raise ScribedError("no API key: put it somewhere")
 
-    with Rig(cloud.url, new_session=no_session) as rig:
+    with Rig(cloud.url, check=no_key) as rig:
         alert = rig.wait_for_news(lambda i: isinstance(i, Alert))
         assert (alert.code, alert.message) == ("auth_failed", "no API key: put it somewhere")
     assert cloud.connections == 0

@@ -1,19 +1,16 @@
-"""What ElevenLabs Scribe realtime says: its messages, its errors, and the words of an answer.
+"""What ElevenLabs Scribe realtime says: its messages, its errors, and how it hangs up.
 
 Facts and figures: ElevenLabs' API reference and SDK types of November 2026, and captures.
 """
 
 from __future__ import annotations
 
-import math
 import unicodedata
-from collections.abc import Sequence
-from typing import NamedTuple, Optional
+from typing import Any, NamedTuple, Optional
 
 import msgspec
 
 from scribed.errors import Remedy
-from scribed.model import Word
 
 MAX_JSON = 1 << 18
 """Characters of a message that is looked into: an answer to 28 s of fast speech is under 200 kB."""
@@ -24,14 +21,12 @@ MAX_TOKENS = 1000
 MAX_MARKS = 30
 """Combining marks in a row, as in Unicode's stream-safe text (UAX 15, 13): NFC sorts each run in a
 time that grows with the square of its length."""
-MAX_TIME_S = 1e6
-"""No word is so late in an utterance; a number beyond it is not meant as a time."""
-
 KINDS = frozenset(
     {
         "session_started",
         "partial_transcript",
         "final_transcript",
+        "final_transcript_with_timestamps",
         "committed_transcript",
         "committed_transcript_with_timestamps",
     }
@@ -66,6 +61,31 @@ REFUSALS = {
 }
 """By the type of the error; each ends the session."""
 
+CLOSES = {
+    1003: Refusal(Remedy.BACK_OFF, blames=True),  # a kind of message that it does not take
+    1007: Refusal(Remedy.BACK_OFF, blames=True),  # not the encoding that it expects
+    1008: Refusal(Remedy.REFUSED, "backend_down"),  # so it ends after "invalid_request"
+    1009: Refusal(Remedy.BACK_OFF, blames=True),  # a message that is too big
+    1013: Refusal(Remedy.COOL_DOWN),  # "try again later"
+    3000: Refusal(Remedy.REFUSED, "auth_failed"),  # unauthorized
+    3003: Refusal(Remedy.REFUSED, "auth_failed"),  # forbidden
+}
+"""Codes that say more than that the connection is over (RFC 6455 and IANA's registry)."""
+
+
+def refusal_of_close(code: int | None, reason: str, *, busy: bool) -> Refusal:
+    """What the end of the connection asks of us, where no error came before it.
+
+    The service gives the type of an error as the reason of some closes, and 1000 with any of them.
+    `busy`: something of ours was unanswered, or it never began; else it is an ordinary end, as
+    the 1000 without a reason that ends an idle session.
+    """
+    if (named := REFUSALS.get(reason.strip())) is not None:
+        return named
+    if code in CLOSES:
+        return CLOSES[code]
+    return Refusal(Remedy.BACK_OFF if busy else Remedy.RECONNECT)
+
 
 def refusal_of_status(status: int, *, may_retry: bool) -> Refusal:
     """What an upgrade refused with HTTP `status` asks of us; `may_retry`: it said when."""
@@ -88,6 +108,7 @@ class Token(msgspec.Struct, gc=False):
     end: Optional[float] = None  # noqa: UP045
     type: str = "word"
     logprob: Optional[float] = None  # noqa: UP045
+    speaker_id: Any = None
 
 
 class Message(msgspec.Struct, gc=False):
@@ -109,7 +130,11 @@ class _Kind(msgspec.Struct):
 
 _DECODER = msgspec.json.Decoder(Message)
 _KIND = msgspec.json.Decoder(_Kind)
-_DECODE_ERRORS = (msgspec.DecodeError, RecursionError, UnicodeError)
+DECODE_ERRORS = (msgspec.DecodeError, RecursionError, UnicodeError)
+
+
+UNREADABLE = "unreadable"
+"""The type that a message is given of which nothing but its type can be read, and none is known."""
 
 
 class Unreadable(Exception):
@@ -124,7 +149,8 @@ class Unreadable(Exception):
 
 
 def read(message: str | bytes) -> Message:
-    """The message, within the limits above; one of a type that nobody acts on may come out empty.
+    """The message, within the limits above; one of a type that nobody acts on may come out with
+    the type `UNREADABLE`.
 
     Raises `Unreadable`, and nothing else whatever a peer sends.
     """
@@ -134,37 +160,37 @@ def read(message: str | bytes) -> Message:
     else:
         try:
             m = _DECODER.decode(message)
-        except _DECODE_ERRORS as exc:
+        except DECODE_ERRORS as exc:
             problem, blames = f"a message that cannot be read: {exc}", False
         else:
-            if not (problem := _excess(m)):
+            if not (problem := excess(m.words, m.text)):
                 return m
             kind = m.message_type
     kind = kind or _kind(message)
     if kind in REFUSALS:
         return Message(kind)  # whatever it says, it is this error
     if kind and kind not in KINDS:
-        return Message()
+        return Message(UNREADABLE)
     raise Unreadable(problem, blames=blames)
 
 
 def _kind(message: str | bytes) -> str:
     try:
         return _KIND.decode(message).message_type
-    except _DECODE_ERRORS:
+    except DECODE_ERRORS:
         return ""
 
 
-def _excess(m: Message) -> str:
-    """What is more in `m` than can have been said; "": nothing."""
-    tokens = m.words or ()
-    if len(tokens) > MAX_TOKENS:
-        return f"a text of {len(tokens)} words"
-    texts = [m.text or "", *(token.text for token in tokens)]
-    size = sum(map(len, texts))
+def excess(tokens: list[Token] | None, *texts: str | None) -> str:
+    """What is more in words and texts than can have been said; "": nothing."""
+    if len(tokens or ()) > MAX_TOKENS:
+        return f"a text of {len(tokens or ())} words"
+    said = [text or "" for text in texts]
+    said += [token.text for token in tokens or ()]
+    size = sum(map(len, said))
     if size > MAX_TEXT:
         return f"a text of {size} characters"
-    if any(map(_is_piled_up, texts)):
+    if any(map(_is_piled_up, said)):
         return f"a letter with more than {MAX_MARKS} marks"
     return ""
 
@@ -178,29 +204,3 @@ def _is_piled_up(text: str) -> bool:
         if marks > MAX_MARKS:
             return True
     return False
-
-
-def words(messages: Sequence[Message], offset_s: float) -> tuple[tuple[Word, ...], float | None]:
-    """The words of an answer and their mean confidence, None where it is unknown.
-
-    Times in the messages count all audio of the connection; `offset_s` of it came before.
-    """
-    tokens = [token for m in messages for token in m.words or () if token.type == "word"]
-    logprobs = [token.logprob for token in tokens if token.logprob is not None]
-    mean = _confidence(sum(logprobs) / len(logprobs)) if logprobs else None
-    return tuple(_word(token, offset_s) for token in tokens), mean
-
-
-def _word(token: Token, offset_s: float) -> Word:
-    start = _ms(token.start, offset_s)
-    end = max(start, _ms(token.end, offset_s))
-    confidence = None if token.logprob is None else _confidence(token.logprob)
-    return Word(token.text, start, end, confidence)
-
-
-def _ms(time_s: float | None, offset_s: float) -> int:
-    return round(min(max((time_s or 0.0) - offset_s, 0.0), MAX_TIME_S) * 1000)
-
-
-def _confidence(logprob: float) -> float:
-    return round(math.exp(min(logprob, 0.0)), 3)

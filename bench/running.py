@@ -1,0 +1,71 @@
+"""What the benchmarks run: the daemon on its standard input, and sound in real time."""
+
+from __future__ import annotations
+
+import compileall
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from scribed.simulate.recognizers.script import Script
+from scribed.simulate.server import Server
+
+KEY = "bench"
+RATE = 16_000
+CHUNK = RATE // 50 * 2
+CONFIGURATION = """\
+[robot]
+id = "{robot}"
+[audio]
+source = "stdin"
+[provider]
+url = "{url}"
+[mqtt]
+port = {port}
+"""
+
+
+def service(*, answer_s: float, keep_audio: bool = False) -> Server:
+    """The stand-in, which answers every commit after `answer_s`."""
+    script = Script(["turn left"])
+    return Server(recognizer=script, key=KEY, answer_s=answer_s, keep_audio=keep_audio)
+
+
+def start_scribed(
+    directory: Path, url: str, port: int, *, robot: str = "bench", more: str = ""
+) -> subprocess.Popen[bytes]:
+    """The daemon in `directory`, which hears its stdin; `more` is more of its configuration."""
+    path = directory / "scribed.toml"
+    path.write_text(CONFIGURATION.format(robot=robot, url=url, port=port) + more, "utf-8")
+    compileall.compile_dir(
+        Path(__file__).parents[1] / "scribed", quiet=2
+    )  # as where it is installed
+    environment = os.environ | {
+        "ELEVENLABS_API_KEY": KEY,
+        "STATE_DIRECTORY": str(directory / "state"),
+        "RUNTIME_DIRECTORY": str(directory / "run"),
+    }
+    command = [sys.executable, "-m", "scribed", "run", "-c", str(path)]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, env=environment)
+
+
+def feed(pcm: bytes, *processes: subprocess.Popen[bytes]) -> None:
+    """Write 20 ms every 20 ms to all."""
+    begun = time.monotonic()
+    for at in range(0, len(pcm), CHUNK):
+        for process in processes:
+            assert process.stdin is not None
+            process.stdin.write(pcm[at : at + CHUNK])
+            process.stdin.flush()
+        wait = begun + (at + CHUNK) / (2 * RATE) - time.monotonic()
+        if wait > 0:
+            time.sleep(wait)
+
+
+def end_of_input(process: subprocess.Popen[bytes]) -> int:
+    """Close its stdin; the exit status."""
+    assert process.stdin is not None
+    process.stdin.close()
+    return process.wait(60)

@@ -1,0 +1,101 @@
+"""What the configuration chooses: the source, the session, the connection.
+
+A library is imported only where it is used; the daemon and `scribed transcribe` share this.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+
+from scribed.config import Audio, ProviderSection
+from scribed.errors import ScribedError, SourceError
+from scribed.interfaces import Request, Session, Source
+from scribed.service.credentials import api_key, configured_key, key_problem, may_be_keyless
+from scribed.uplink.connection import Connection, tls_context
+
+STDIN_CLOSED = (
+    'audio.source: standard input is closed; pipe raw s16le into it, or use "alsa" or "file"'
+)
+
+
+class Provider:
+    """The configured speech service: makes its sessions and connections. For one thread.
+
+    The constructor raises `ScribedError` where `provider.ca_file` cannot be used.
+    """
+
+    def __init__(self, settings: ProviderSection, environ: Mapping[str, str]) -> None:
+        plain = settings.url.startswith("ws://") and not settings.ca_file
+        self._tls = None if plain else tls_context(settings.ca_file)  # 16 ms: by need
+        self._settings, self._environ = settings, environ
+
+    def check(self) -> None:
+        """Raises `ScribedError` where there is no credential."""
+        if problem := key_problem(self._settings, self._environ):
+            raise ScribedError(problem)
+
+    def session(self, previous_text: str) -> Session:
+        """One connection's session, with the credential as it is now.
+
+        `previous_text` is what was said just before. Raises `ScribedError` where there is no
+        credential, `TransportError` where a token for it cannot be had now.
+        """
+        settings, key = self._settings, self._key()
+        match settings.name:
+            case "elevenlabs":
+                from scribed.uplink.providers.elevenlabs import (  # noqa: PLC0415
+                    ElevenLabsSession,
+                )
+
+                token = self._token(key)
+                return ElevenLabsSession(
+                    settings, key, token=token, previous_text=previous_text
+                )
+            case "openmind":
+                from scribed.uplink.providers.openmind import OpenMindSession  # noqa: PLC0415
+
+                return OpenMindSession(settings, key)
+
+    def connect(self, request: Request) -> Connection:
+        """Raises `TransportError`."""
+        return Connection(request, timeout_s=self._settings.connect_timeout_s, tls=self._tls)
+
+    def _key(self) -> str:
+        if may_be_keyless(self._settings):
+            return configured_key(self._settings, self._environ) or ""
+        return api_key(self._settings, self._environ)
+
+    def _token(self, key: str) -> str:
+        if self._settings.elevenlabs.auth == "key":
+            return ""
+        from scribed.service.tokens import mint  # noqa: PLC0415 -- http.client, by need
+
+        return mint(self._settings, key or None, tls=self._tls)
+
+
+def source(audio: Audio) -> Callable[[], Source]:
+    """What opens the configured source, or raises `SourceError`."""
+    return lambda: _open(audio)
+
+
+def _open(audio: Audio) -> Source:
+    match audio.source:
+        case "alsa":
+            from scribed.capture.sources.alsa import AlsaSource  # noqa: PLC0415
+
+            return AlsaSource(audio)
+        case "file":
+            from scribed.capture.sources.pcm import FileSource  # noqa: PLC0415
+
+            return FileSource(audio)
+        case "stdin":
+            if sys.stdin is None:  # closed at the start: descriptor 0 is one of our own by now
+                raise SourceError(STDIN_CLOSED)
+            from scribed.capture.sources.pcm import StdinSource  # noqa: PLC0415
+
+            return StdinSource(audio)
+        case "url":
+            from scribed.capture.sources.ffmpeg import FfmpegSource  # noqa: PLC0415
+
+            return FfmpegSource(audio)

@@ -1,0 +1,38 @@
+"""What the uplink may spend on a day: the sum as it grows, the alert, and what is remembered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from scribed import clock
+from scribed.config import Cost
+from scribed.uplink.cost import Spending
+from scribed.uplink.troubles import Troubles
+
+
+class Purse:
+    """Used by the uplink's thread only; `remember` and `spent` are the uplink's."""
+
+    def __init__(
+        self,
+        settings: Cost,
+        spent: tuple[str, float],
+        remember: Callable[[str, float], object],
+        clock_synced: Callable[[], bool | None],
+        troubles: Troubles,
+    ) -> None:
+        self.spending = Spending(settings, spent)
+        self._remember, self._clock_synced, self._troubles = remember, clock_synced, troubles
+
+    def spend(self, seconds: float, *, last: bool) -> Spending:
+        """So much more was sent; `last`: nothing more will be. How that stands."""
+        spending = self.spending
+        spending.pass_time(clock.wall(), self._clock_synced)
+        spending.sent(seconds)
+        if spending.at_limit:
+            self._troubles.raise_("budget", spending.message())
+        else:
+            self._troubles.clear("budget")
+        if (due := spending.to_remember(clock.now(), last=last)) is not None:
+            self._remember(*due)
+        return spending
