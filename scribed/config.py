@@ -96,7 +96,7 @@ class ElevenLabs(_Section, frozen=True):
 class OpenMind(_Section, frozen=True):
     route: Literal["elevenlabs", "google", "riva"] = "elevenlabs"
     framing: Literal["json", "binary"] = "json"
-    trailing_silence_ms: Annotated[int, Meta(ge=0, le=5000)] = 1000
+    trailing_silence_ms: Annotated[int, Meta(ge=0, le=5000)] = 1500
     settle_s: Annotated[float, Meta(ge=0.2, le=30)] = 2.0
 
 

@@ -18,7 +18,6 @@ import msgspec
 
 from scribed import __version__, clock, overview, parts
 from scribed.capture.posting import PIECE_MS, SETTLING
-from scribed.capture.segmenter import Gate
 from scribed.capture.worker import Capture, SourceEnded
 from scribed.commands import MUTE_FACT, mute_reasons
 from scribed.config import Config
@@ -128,7 +127,7 @@ class Daemon:
                 version=__version__,
                 config_sha=hashlib.sha256(msgspec.json.encode(config)).hexdigest()[:12],
                 language=None if config.provider.language == "auto" else config.provider.language,
-                stall_s=config.audio.stall_s,
+                stall_s=parts.stall_s(config.audio),
             ),
             identity,
             muted,
@@ -187,24 +186,15 @@ class Daemon:
 
         return Capture(
             open_source=parts.source(audio),
-            reopen=audio.source == "alsa",
+            reopen=parts.reopens(audio),
             chunk_bytes=pcm_bytes(self._config.provider.chunk_ms),
             vad=WebRtcVad(vad.aggressiveness),
-            gate=Gate(
-                frame_ms=audio.frame_ms,
-                pre_roll_ms=vad.pre_roll_ms,
-                start_ms=vad.start_ms,
-                start_window_ms=vad.start_window_ms,
-                hangover_ms=vad.hangover_ms,
-                early_commit_ms=vad.early_commit_ms,
-                min_utterance_ms=vad.min_utterance_ms,
-                max_utterance_s=vad.max_utterance_s,
-            ),
+            gate=parts.gate(self._config),
             new_id=lambda: UtteranceId(new_id()),
             next_seq=opened.recovery.next_seq,
             reserved=opened.recovery.reserved,
             want_numbers=lambda next_seq: to_store.put(Reserve(next_seq)),
-            stall_s=audio.stall_s,
+            stall_s=parts.stall_s(audio),
             store=to_store,
             uplink=uplink.inbox,
             delivery=delivery.inbox,

@@ -8,7 +8,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping
 
-from scribed.config import Audio, ProviderSection
+from scribed.capture.segmenter import Gate
+from scribed.capture.sources.urls import is_stream
+from scribed.config import Audio, Config, ProviderSection
 from scribed.errors import ScribedError, SourceError
 from scribed.interfaces import Request, Session, Source
 from scribed.service.credentials import api_key, configured_key, key_problem, may_be_keyless
@@ -49,9 +51,7 @@ class Provider:
                 )
 
                 token = self._token(key)
-                return ElevenLabsSession(
-                    settings, key, token=token, previous_text=previous_text
-                )
+                return ElevenLabsSession(settings, key, token=token, previous_text=previous_text)
             case "openmind":
                 from scribed.uplink.providers.openmind import OpenMindSession  # noqa: PLC0415
 
@@ -72,6 +72,35 @@ class Provider:
         from scribed.service.tokens import mint  # noqa: PLC0415 -- http.client, by need
 
         return mint(self._settings, key or None, tls=self._tls)
+
+
+def gate(config: Config) -> Gate:
+    """The gate as `[vad]` has it."""
+    vad = config.vad
+    return Gate(
+        frame_ms=config.audio.frame_ms,
+        pre_roll_ms=vad.pre_roll_ms,
+        start_ms=vad.start_ms,
+        start_window_ms=vad.start_window_ms,
+        hangover_ms=vad.hangover_ms,
+        early_commit_ms=vad.early_commit_ms,
+        min_utterance_ms=vad.min_utterance_ms,
+        max_utterance_s=vad.max_utterance_s,
+    )
+
+
+def reopens(audio: Audio) -> bool:
+    """Whether the source is opened again when it is lost: a microphone, a stream."""
+    return audio.source == "alsa" or (audio.source == "url" and is_stream(audio.path))
+
+
+def stall_s(audio: Audio) -> float:
+    """How long the source may be silent: a stream comes in bursts, and has its own patience."""
+    if audio.source != "url":
+        return audio.stall_s
+    from scribed.capture.sources.ffmpeg import PATIENCE_S  # noqa: PLC0415
+
+    return max(audio.stall_s, PATIENCE_S + 1.0)
 
 
 def source(audio: Audio) -> Callable[[], Source]:

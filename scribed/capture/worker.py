@@ -111,6 +111,7 @@ class Capture(Worker):
         self._mail = select.poll()
         self._mail.register(self.inbox, select.POLLIN)
         self._open_source, self._reopen = open_source, reopen
+        self._goes_on = reopen  # what was opened last: a download begins where it ended, not anew
         self._frame_s, self._stall_s = gate.frame_ms / 1000, stall_s
         self._numbering = Numbering(new_id, next_seq, reserved, want_numbers)
         self._ear = Ear(vad, gate, self._numbering.identify)
@@ -145,7 +146,7 @@ class Capture(Worker):
 
     def _once(self) -> bool:
         """Open the source and hear it for as long as it lasts; whether to go on."""
-        if self._muted and self._reopen:
+        if self._muted and self._goes_on:
             self._stay_closed()
             return True
         try:
@@ -163,13 +164,13 @@ class Capture(Worker):
             self._end(source.device, None)
             return False
         except SourceError as exc:
-            if self._presence.hears or not self._reopen:
+            if self._presence.hears or not self._goes_on:
                 # What was heard is still worth its transcript.
                 self._cut_short(EndReason.DEVICE_LOST)
                 self._presence.lost(source.device, str(exc))
             else:  # it opens, and gives nothing: no better than none
                 self._presence.missed(str(exc))
-            if not self._reopen:
+            if not self._goes_on:
                 self._end(source.device, str(exc))
                 return False
             self._rest(REOPEN_FIRST_S / 2)
@@ -180,6 +181,7 @@ class Capture(Worker):
     def _open(self) -> Source:
         self.beat(OPEN_BOUND_S)
         source = self._open_source()
+        self._goes_on = self._reopen and source.live
         self._ear.reset()
         self._losses.listen_anew()
         self._expected = None
@@ -218,7 +220,7 @@ class Capture(Worker):
                 raise SourceError(f"{name}: no frames for {self._stall_s} s; it is opened again")
             self._obey()
             if self._muted:
-                if self._reopen:
+                if self._goes_on:
                     return
                 self._tell_muted()
             if waits.wait(block, self._ear.patience_s):
@@ -319,7 +321,7 @@ class Capture(Worker):
         self._ear.reset()
         self._losses.listen_anew()
         self._mark(clock.now())  # nothing was missed: it was not to be heard
-        self._presence.unmuted(opens_again=self._reopen)
+        self._presence.unmuted(opens_again=self._goes_on)
 
     def _tell_muted(self) -> None:
         """Nothing is heard any more: say so, to whoever asked for it too."""

@@ -11,6 +11,7 @@ import pytest
 from scribed.demo.voice import speak
 from scribed.simulate.recognizers.pocketsphinx import PocketSphinx
 from scribed.simulate.server import Server
+from tests.parts import sounds
 from tests.parts.asound import Asound, compile_fault
 from tests.parts.cloud import Cloud
 from tests.parts.robot import KEY
@@ -36,6 +37,12 @@ def command(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     with wave.open(str(path)) as file:
         pcm: bytes = file.readframes(file.getnframes())
     return pcm
+
+
+@pytest.fixture(scope="session")
+def voices(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """Single words, by themselves."""
+    return sounds.voices(tmp_path_factory.mktemp("voices"))
 
 
 @pytest.fixture(scope="module")

@@ -6,25 +6,21 @@ The stand-in knows each word by its sound, so that a text says what was heard, o
 from __future__ import annotations
 
 import itertools
-import wave
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from scribed.demo.voice import speak
-from scribed.simulate.recognizers import RATE, Answer, Word
+from scribed.simulate.recognizers import RATE
 from scribed.simulate.recording import CommitRecord
 from scribed.simulate.server import Server
 from tests.e2e import contract
 from tests.e2e.witness import WatchedRobot, assert_accounted
 from tests.parts.robot import KEY, Robot, silence
+from tests.parts.sounds import WORDS, ByItsSound
 
 HANGOVER_MS, EARLY_MS, ANSWER_MS = 900, 200, 250
-WORDS = ("turn", "forward", "kitchen", "seven", "yesterday")
-PRINT_S = 0.1
-"""So much of a word's sound, from its loudest part on, tells it from all others."""
 BREATH_S = 0.4
 """A pause longer than the early commit's; the answer comes when he has gone on."""
 LONG_BREATH_S = 0.75
@@ -33,18 +29,6 @@ OVER = silence(1.3)
 """More than the hangover."""
 THROTTLE_S = 1.0
 """The service takes no two commits within so much: then the second waits for the end."""
-
-
-@pytest.fixture(scope="session")
-def voices(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    """Each word as it sounds, without the silence around it."""
-    directory = tmp_path_factory.mktemp("voices")
-    said = {}
-    for word in WORDS:
-        speak(word, directory / f"{word}.wav")
-        with wave.open(str(directory / f"{word}.wav")) as file:
-            said[word] = trimmed(file.readframes(file.getnframes()))
-    return said
 
 
 @pytest.fixture
@@ -57,54 +41,6 @@ def service(voices: Mapping[str, bytes]) -> Iterator[Server]:
         keep_audio=True,
     ) as server:
         yield server
-
-
-class ByItsSound:
-    """A `Recognizer` of words that come exactly as they are known."""
-
-    def __init__(self, voices: Mapping[str, bytes]) -> None:
-        self._prints = {word: loudest(pcm) for word, pcm in voices.items()}
-        self._pcm = bytearray()
-
-    def feed(self, pcm: bytes) -> None:
-        self._pcm += pcm
-
-    def partial(self) -> str:
-        return " ".join(word.text for word in self._words())
-
-    def commit(self) -> Answer:
-        words = self._words()
-        self._pcm.clear()
-        return Answer(" ".join(word.text for word in words), tuple(words))
-
-    def close(self) -> None:
-        """Nothing to give back."""
-
-    def _words(self) -> list[Word]:
-        found = []
-        for word, sound in self._prints.items():
-            at = self._pcm.find(sound)
-            while at >= 0:
-                found.append(Word(word, at / RATE / 2, (at + len(sound)) / RATE / 2, -0.05))
-                at = self._pcm.find(sound, at + 1)
-        return sorted(found, key=lambda word: word.start_s)
-
-
-def trimmed(pcm: bytes) -> bytes:
-    """`pcm` from its first loud 20 ms to its last."""
-    frames = [pcm[at : at + 640] for at in range(0, len(pcm) - 639, 640)]
-    loud = [n for n, frame in enumerate(frames) if power(frame) > max(map(power, frames)) / 1000]
-    return b"".join(frames[loud[0] : loud[-1] + 1])
-
-
-def loudest(pcm: bytes) -> bytes:
-    """The `PRINT_S` of `pcm` with the most power."""
-    size = int(PRINT_S * RATE) * 2
-    return max((pcm[at : at + size] for at in range(0, len(pcm) - size, 640)), key=power)
-
-
-def power(pcm: bytes) -> int:
-    return sum(sample * sample for sample in memoryview(pcm).cast("h"))
 
 
 def configuration(url: str, *, early_ms: int = EARLY_MS) -> dict[str, dict[str, Any]]:
@@ -163,14 +99,14 @@ def test_commands_have_one_final_each_of_a_commit_before_the_hangover_is_over(
 def test_speech_that_goes_on_after_a_pause_is_one_final_with_its_words_in_order(
     service: Server, voices: dict[str, bytes], tmp_path: Path, breath_s: float
 ) -> None:
-    first = voices["turn"] + silence(breath_s) + voices["yesterday"]
+    first = voices["dance"] + silence(breath_s) + voices["yesterday"]
     with WatchedRobot(tmp_path, configuration(service.url)) as robot:
         robot.wait_for(lambda: robot.state)
         robot.speak(silence(0.5) + first + OVER)
         robot.speak(voices["seven"] + OVER)
         robot.wait_for_texts(2)
         assert robot.stop()[0] == 0
-        assert words_of(robot) == [["turn", "yesterday"], ["seven"]]
+        assert words_of(robot) == [["dance", "yesterday"], ["seven"]]
         assert_plain_finals(robot)
         (final, _) = (message.payload for message in robot.on("transcript"))
         partials = [
@@ -178,8 +114,8 @@ def test_speech_that_goes_on_after_a_pause_is_one_final_with_its_words_in_order(
             for message in robot.on("partial")
             if message.payload["utterance_id"] == final["utterance_id"]
         ]
-        assert "turn" in partials  # which was held until he went on
-        assert all("turn yesterday".startswith(text) for text in partials)
+        assert "dance" in partials  # which was held until he went on
+        assert all("dance yesterday".startswith(text) for text in partials)
     assert service.stats.refused == 0
 
 
@@ -224,12 +160,12 @@ def test_a_connection_that_ends_with_the_early_commit_costs_an_attempt_and_doubl
         robot.speak(silence(0.3) + voices["seven"] + OVER)
         robot.wait_for_texts(1)
         service.inject("drop=commit")
-        robot.speak(voices["turn"] + silence(BREATH_S))
+        robot.speak(voices["dance"] + silence(BREATH_S))
         service.heal()
         robot.speak(voices["yesterday"] + OVER)
         robot.wait_for_texts(2)
         assert robot.stop()[0] == 0
-        assert words_of(robot) == [["seven"], ["turn", "yesterday"]]
+        assert words_of(robot) == [["seven"], ["dance", "yesterday"]]
         assert_accounted(robot)
         first, second = (message.payload["attempt"] for message in robot.on("transcript"))
         assert first == 1 < second
@@ -240,13 +176,13 @@ def test_a_connection_that_is_lost_while_its_text_is_held_doubles_no_word(
 ) -> None:
     with WatchedRobot(tmp_path, configuration(service.url)) as robot:
         robot.wait_for(lambda: robot.state)
-        robot.speak(silence(0.3) + voices["turn"] + silence(LONG_BREATH_S))
+        robot.speak(silence(0.3) + voices["dance"] + silence(LONG_BREATH_S))
         assert service.stats.answers == 1
         service.inject("drop")
         robot.speak(voices["yesterday"] + OVER)
         robot.wait_for_texts(1)
         assert robot.stop()[0] == 0
-        assert words_of(robot) == [["turn", "yesterday"]]
+        assert words_of(robot) == [["dance", "yesterday"]]
         assert_accounted(robot)
         (final,) = robot.on("transcript")
         assert final.payload["attempt"] == 2
@@ -257,10 +193,10 @@ def test_without_it_nothing_is_asked_for_before_the_hangover_is_over(
 ) -> None:
     with WatchedRobot(tmp_path, configuration(service.url, early_ms=0)) as robot:
         robot.wait_for(lambda: robot.state)
-        robot.speak(silence(0.3) + voices["turn"] + silence(BREATH_S) + voices["seven"] + OVER)
+        robot.speak(silence(0.3) + voices["dance"] + silence(BREATH_S) + voices["seven"] + OVER)
         robot.wait_for_texts(1)
         assert robot.stop()[0] == 0
-        assert words_of(robot) == [["turn", "seven"]]
+        assert words_of(robot) == [["dance", "seven"]]
     (commit,) = service.commits
     assert silent_end_s(commit) >= HANGOVER_MS / 1000 - 0.1
 

@@ -6,7 +6,8 @@
  *       audio "FILE"         raw interleaved sound in the device's own format (optional)
  *       rates [ 44100 48000 ]   what it takes; without: 8000 to 96000
  *       channels [ 2 ]          likewise; without: 1 to 8
- *       format "S32_LE"         without: S16_LE
+ *       format "S32_LE"         without: S16_LE; also U8, S24_LE, S24_3LE and FLOAT_LE
+ *       speed 300               percent of its rate that really come; without: 100
  *       periods_max 4           of a buffer; without: 1024
  *   }
  *
@@ -24,7 +25,8 @@
  *   delivered  frames handed out since the device was opened, 8 bytes little-endian
  *
  * The sound is indexed by frames of the world since the device was first started: what is lost is
- * missing from it. Without a file each sample is that index, modulo 32768, in every channel.
+ * missing from it. Without a file each sample is that index, modulo 32768, in every channel (in the
+ * upper bits of a wider one).
  */
 #include <alsa/asoundlib.h>
 #include <alsa/pcm_external.h>
@@ -49,6 +51,7 @@ struct device {
 	int delivered_fd;
 	uint64_t delivered, delivered_before; /* up to now; up to the last start */
 	int running;
+	long speed; /* percent */
 	int64_t world_began_ns; /* 0: never started */
 	int64_t offset;         /* world index of frame 0 since the last start, stalls added */
 	int64_t produced;       /* frames since the last start */
@@ -82,7 +85,7 @@ static int take(const struct device *d, const char *name)
 
 static int64_t world(const struct device *d)
 {
-	return (int64_t)((double)(now_ns() - d->world_began_ns) * d->io.rate / 1e9);
+	return (int64_t)((double)(now_ns() - d->world_began_ns) * d->io.rate * d->speed / 1e11);
 }
 
 static void produce(struct device *d)
@@ -146,6 +149,32 @@ static snd_pcm_sframes_t fault_pointer(snd_pcm_ioplug_t *io)
 	return d->produced % io->buffer_size;
 }
 
+/* One sample, `value` in its upper 16 bits (8, with one byte). */
+static void put(char *to, snd_pcm_format_t format, int16_t value)
+{
+	int32_t wide = value * 65536, middle = value * 256;
+	float real = value / 32768.0f;
+	switch (format) {
+	case SND_PCM_FORMAT_U8:
+		*to = (char)(value / 256 + 128);
+		break;
+	case SND_PCM_FORMAT_S24_3LE:
+		memcpy(to, &middle, 3);
+		break;
+	case SND_PCM_FORMAT_S24_LE:
+		memcpy(to, &middle, 4);
+		break;
+	case SND_PCM_FORMAT_S32_LE:
+		memcpy(to, &wide, 4);
+		break;
+	case SND_PCM_FORMAT_FLOAT_LE:
+		memcpy(to, &real, 4);
+		break;
+	default:
+		memcpy(to, &value, 2);
+	}
+}
+
 static void fill(const struct device *d, char *to, int64_t index, size_t frame_bytes)
 {
 	size_t at = (size_t)index * frame_bytes;
@@ -156,13 +185,8 @@ static void fill(const struct device *d, char *to, int64_t index, size_t frame_b
 			memset(to, 0, frame_bytes);
 		return;
 	}
-	for (unsigned c = 0; c < d->io.channels; c++) {
-		int16_t value = index & 0x7fff;
-		if (d->io.format == SND_PCM_FORMAT_S32_LE)
-			((int32_t *)to)[c] = value * 65536;
-		else
-			((int16_t *)to)[c] = value;
-	}
+	for (unsigned c = 0; c < d->io.channels; c++)
+		put(to + c * frame_bytes / d->io.channels, d->io.format, index & 0x7fff);
 }
 
 static snd_pcm_sframes_t fault_transfer(snd_pcm_ioplug_t *io, const snd_pcm_channel_area_t *areas,
@@ -286,7 +310,7 @@ SND_PCM_PLUGIN_DEFINE_FUNC(fault)
 		SND_PCM_ACCESS_RW_INTERLEAVED, SND_PCM_ACCESS_MMAP_INTERLEAVED /* for plug */};
 	unsigned rates[CHOICES_MAX], channels[CHOICES_MAX], rate_count = 0, channel_count = 0;
 	unsigned format = SND_PCM_FORMAT_S16_LE;
-	long periods_max = 1024;
+	long periods_max = 1024, speed = 100;
 	const char *control = NULL, *audio = NULL, *text;
 	snd_config_iterator_t i, next;
 	struct device *d;
@@ -308,6 +332,8 @@ SND_PCM_PLUGIN_DEFINE_FUNC(fault)
 			channel_count = read_list(entry, channels);
 		else if (!strcmp(id, "periods_max"))
 			snd_config_get_integer(entry, &periods_max);
+		else if (!strcmp(id, "speed"))
+			snd_config_get_integer(entry, &speed);
 		else if (!strcmp(id, "format") && snd_config_get_string(entry, &text) >= 0)
 			format = snd_pcm_format_value(text);
 	}
@@ -317,6 +343,7 @@ SND_PCM_PLUGIN_DEFINE_FUNC(fault)
 	if (!d)
 		return -ENOMEM;
 	snprintf(d->control, sizeof d->control, "%s", control);
+	d->speed = speed;
 	err = is_on(d, "unplugged") ? -ENODEV : is_on(d, "busy") ? -EBUSY : is_on(d, "denied") ? -EACCES : 0;
 	if (!err && audio)
 		err = map_audio(d, audio);

@@ -1,0 +1,1 @@
+"""`scribed transcribe`, its parts and the whole."""
