@@ -28,6 +28,8 @@ COMMANDS = {
     "mute": "close the microphone, or open it again",
     "flush": "end the utterance that is open, now",
     "spool": "what waits for an answer: list, look, hear, delete",
+    "transcribe": "recordings, URLs, standard input and devices to text, once",
+    "schema": "what is on MQTT: JSON Schemas and an AsyncAPI document",
     "simulate": "a stand-in for the speech service, for development without a key",
     "demo": "the whole chain on this machine, with nothing configured",
 }

@@ -6,18 +6,18 @@ beside its own arguments; `mute` also takes a bare ON, OFF, true or false, and t
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta
 
 from scribed.delivery.events import Asked
 from scribed.delivery.outbox import Address
 from scribed.model import CommandError
 
-COMMANDS = ("mute", "flush", "restate", "state")
 MAX_BYTES = 64 * 1024
 MAX_REQ = 128
 MAX_CORRELATION_BYTES = 1024
@@ -26,6 +26,39 @@ MAX_TOPIC_BYTES = 1024
 MAX_SEQ = 2**53 - 1
 _NAME_SHOWN = 64
 _BARE = {b"on": True, b"true": True, b"off": False, b"false": False}
+
+
+class Asking(msgspec.Struct, frozen=True, kw_only=True):
+    """What every command may carry."""
+
+    req: Annotated[str, Meta(max_length=MAX_REQ)] | None = None
+    expires_at: str | None = None
+
+
+class Mute(Asking, frozen=True, kw_only=True):
+    on: bool
+    purge: bool = False
+
+
+class Flush(Asking, frozen=True, kw_only=True):
+    pass
+
+
+class Restate(Asking, frozen=True, kw_only=True):
+    since_seq: Annotated[int, Meta(ge=0, le=MAX_SEQ)]
+
+
+class AskState(Asking, frozen=True, kw_only=True):
+    pass
+
+
+TAKES: Mapping[str, type[Asking]] = {
+    "mute": Mute,
+    "flush": Flush,
+    "restate": Restate,
+    "state": AskState,
+}
+COMMANDS = tuple(TAKES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,37 +164,21 @@ def _arguments(cmd: str, said: Any, wall: float) -> dict[str, Any]:
     if not isinstance(said, dict):
         raise _Wrong("malformed", f"the payload must be a JSON object, as {_EXAMPLE[cmd]}")
     _not_expired(said.get("expires_at"), wall)
-    match cmd:
-        case "mute":
-            return _mute(said)
-        case "restate":
-            return _restate(said)
-        case _:
-            return {}
+    try:
+        asking = msgspec.convert(said, TAKES[cmd])
+    except msgspec.ValidationError as exc:
+        raise _Wrong("malformed", f"{cmd} takes {_EXAMPLE[cmd]}; {exc}") from exc
+    whole = (str(name) for name in asking.__struct_fields__)
+    return {name: getattr(asking, name) for name in whole if name not in _OF_ALL}
 
 
+_OF_ALL = Asking.__struct_fields__
 _EXAMPLE = {
-    "mute": '{"on": true}',
+    "mute": '{"on": true}, {"on": false}, ON or OFF',
     "flush": "{}",
     "restate": '{"since_seq": 17}',
     "state": "{}",
 }
-
-
-def _mute(said: dict[str, Any]) -> dict[str, Any]:
-    on, purge = said.get("on"), said.get("purge", False)
-    if not isinstance(on, bool):
-        raise _Wrong("malformed", 'mute takes {"on": true}, {"on": false}, ON or OFF')
-    if not isinstance(purge, bool):
-        raise _Wrong("malformed", '"purge" must be true or false')
-    return {"on": on, "purge": purge}
-
-
-def _restate(said: dict[str, Any]) -> dict[str, Any]:
-    since = said.get("since_seq")
-    if not isinstance(since, int) or isinstance(since, bool) or not 0 <= since <= MAX_SEQ:
-        raise _Wrong("malformed", 'restate takes {"since_seq": N}, N a whole number from 0')
-    return {"since_seq": since}
 
 
 def _not_expired(expires_at: object, wall: float) -> None:

@@ -1,0 +1,47 @@
+"""What a robot may ask for, in words, beside the types of `delivery.commands`. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from scribed.delivery.commands import COMMANDS
+
+
+class Ask(NamedTuple):
+    """One command."""
+
+    does: str
+    result: str  #: what `result` of its reply has
+    bare: bool = False  #: also a bare ON, OFF, true or false
+    examples: tuple[str, ...] = ("{}",)  #: payloads
+
+
+_ASKS: Mapping[str, Ask] = {
+    "mute": Ask(
+        "Close the microphone within 200 ms, or open it again; it survives a restart. The open "
+        "utterance ends as `muted`; what waits for an answer is kept, or dropped by `purge`. A "
+        "mute set on the machine itself is lifted only there.",
+        "empty",
+        bare=True,
+        examples=('{"on": true}', '{"on": true, "purge": true, "req": "privacy-1"}', "false"),
+    ),
+    "flush": Ask(
+        "End the open utterance now, with all that has been said.",
+        "`flushed`: whether there was one",
+        examples=("{}", '{"req": "r-17", "expires_at": "2026-06-01T09:30:12Z"}'),
+    ),
+    "restate": Ask(
+        "Publish the kept finals again whose `seq` is above `since_seq`: on the response topic, "
+        "with the ends, or else on `late`; never on `transcript` or `text`.",
+        "`count`: how many were published",
+        examples=('{"since_seq": 1840}',),
+    ),
+    "state": Ask(
+        "Ask for the state now.",
+        "the fields of `stt.state/1`, and `status_line`: the same in words",
+    ),
+}
+
+ASKS: Mapping[str, Ask] = {name: _ASKS[name] for name in COMMANDS}
+"""Every command there is, by its name: the last level of its topic."""
