@@ -174,6 +174,10 @@ class Session(Protocol):
         """Seconds of audio sent on this connection so far, with all padding: what is billed."""
         ...
 
+    def ignored(self) -> int:
+        """Messages so far that changed nothing: of an unknown type, for nobody, or too late."""
+        ...
+
     def timer(self) -> float | None:
         """When `handle_timer()` must be called next; None: never."""
         ...

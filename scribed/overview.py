@@ -135,6 +135,7 @@ def metrics(heard: Hearing, uplink: UplinkReport, store: StoreReport) -> dict[st
         "scribed_early_commits_total": uplink.early_commits,
         "scribed_connects_total": uplink.connects,
         "scribed_rotations_total": uplink.rotations,
+        "scribed_messages_ignored_total": uplink.ignored,
         **{f"scribed_link_ended_{why}_total": n for why, n in uplink.reconnects.items()},
         "scribed_connections_abandoned_total": uplink.abandoned,
         "scribed_link_connected": float(uplink.link.state is LinkState.CONNECTED),

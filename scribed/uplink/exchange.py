@@ -38,6 +38,7 @@ class Usage:
     audio_s: float = 0.0  #: of utterances
     billed_s: float = 0.0  #: with all padding, and not yet taken
     early_commits: int = 0
+    ignored: int = 0  #: messages that changed nothing
     connects: int = 0  #: tried, with those below
     rotations: int = 0  #: that took the place of another
 
@@ -74,7 +75,7 @@ class Exchange:
         self._pace = Pace(opened.session.max_rate)
         self._outgoing: collections.deque[str | bytes] = collections.deque()
         self._fetch, self._usage = fetch, usage
-        self._billed_s = 0.0
+        self._billed_s, self._ignored = 0.0, 0
         self._owed: set[UtteranceId] = set()  # whose end was sent here
         self._asked: list[UtteranceId] = []  # whose commit is not yet in the socket
         self._departing: collections.deque[tuple[UtteranceId, int]] = collections.deque()
@@ -213,6 +214,9 @@ class Exchange:
         sent_s = self.session.sent_s()
         self._usage.billed_s += sent_s - self._billed_s
         self._billed_s = sent_s
+        ignored = self.session.ignored()
+        self._usage.ignored += ignored - self._ignored
+        self._ignored = ignored
 
     def _note_departures(self, backlog: Backlog) -> None:
         """Say which commits have left the machine."""

@@ -80,6 +80,7 @@ class UplinkReport(NamedTuple):
     cost: float = 0.0  #: of that, by `cost.price_per_hour`
     rotations: int = 0  #: connections that took the place of another
     early_commits: int = 0
+    ignored: int = 0  #: messages of the service that changed nothing
     reconnects: Mapping[str, int] = MappingProxyType({})  #: failures by what they asked of us
 
 
@@ -336,6 +337,7 @@ class Uplink(Worker):
                 cost=spending.cost(),
                 rotations=usage.rotations,
                 early_commits=usage.early_commits,
+                ignored=usage.ignored,
             )
 
     def _set_link(self, state: LinkState, error: str | None = None) -> None:

@@ -158,6 +158,9 @@ class ElevenLabsSession:
     def sent_s(self) -> float:
         return seconds(self._chunks.sent_bytes)
 
+    def ignored(self) -> int:
+        return sum(self.unknown.values()) + self.late
+
     def messages_to_send(self) -> list[str | bytes]:
         out, self._chunks.out = self._chunks.out, []
         return out

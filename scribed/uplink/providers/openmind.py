@@ -92,6 +92,9 @@ class OpenMindSession:
     def sent_s(self) -> float:
         return self._framing.sent_s()
 
+    def ignored(self) -> int:
+        return self.unknown_messages + self.ignored_finals
+
     def messages_to_send(self) -> list[str | bytes]:
         out, self._out = self._out, []
         return out
