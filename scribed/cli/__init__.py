@@ -27,6 +27,7 @@ COMMANDS = {
     "status": "whether the running daemon hears, and how it is",
     "mute": "close the microphone, or open it again",
     "flush": "end the utterance that is open, now",
+    "devices": "the microphones, and which one you speak into",
     "spool": "what waits for an answer: list, look, hear, delete",
     "transcribe": "recordings, URLs, standard input and devices to text, once",
     "schema": "what is on MQTT: JSON Schemas and an AsyncAPI document",

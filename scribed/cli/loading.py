@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from scribed.capture.sources import wanted
 from scribed.config import Config
 from scribed.configfile import Origins, examine
 from scribed.errors import ConfigError, ScribedError
@@ -73,10 +74,11 @@ def read(path: Path, text: str, environ: Mapping[str, str]) -> Loaded:
         problems.append(str(exc))
     if config.mqtt.ca_file and not _is_file(Path(config.mqtt.ca_file)):
         problems.append(f"mqtt.ca_file: {config.mqtt.ca_file} is not a file; name a PEM file")
-    try:
-        mqtt_password(config, environ)
-    except ScribedError as exc:
-        problems.append(str(exc))
+    for look in (lambda: mqtt_password(config, environ), lambda: wanted.parse(config.audio.device)):
+        try:
+            look()
+        except ScribedError as exc:
+            problems.append(str(exc))
     if problems:
         raise ConfigError(problems)
     return Loaded(path, text, config, origins)

@@ -134,6 +134,10 @@ class Connection:
         """Bytes that the peer's TCP has not acknowledged (SIOCOUTQ)."""
         return tcp.unsent(self._sock)
 
+    def bytes_acked(self) -> int:
+        """Bytes that the peer's TCP has acknowledged; 0: the kernel does not count them."""
+        return tcp.bytes_acked(tcp.info(self._sock))
+
     def mark(self) -> int:
         """The place in the stream behind all that was sent so far, for `acknowledged()`."""
         return tcp.mark(self._sock)

@@ -251,6 +251,7 @@ class Exchange:
     def _check_peer(self, *, busy: bool) -> None:
         now = clock.now()
         self._liveness.unacknowledged(self._connection.unsent(), now)
+        self._liveness.acknowledged(self._connection.bytes_acked(), now)
         if self._liveness.is_dead(now):
             raise TransportError("the peer gives no sign of life")
         if self._connection.writable() and self._liveness.wants_ping(now, busy=busy):

@@ -15,7 +15,7 @@ class Liveness:
     def __init__(self, now: float) -> None:
         self._progress_at = self._pinged_at = now
         self._ping_open = False
-        self._unacknowledged = 0
+        self._unacknowledged = self._acknowledged = 0
 
     def received(self, now: float) -> None:
         """Something came from the peer."""
@@ -26,6 +26,13 @@ class Liveness:
         if amount < self._unacknowledged or (self._unacknowledged == 0 and not self._ping_open):
             self._progress_at = now
         self._unacknowledged = amount
+
+    def acknowledged(self, total: int, now: float) -> None:
+        """The peer has acknowledged so many bytes since the connection was begun: on a narrow link
+        as much is sent as is acknowledged, and the amount on its way stays the same."""
+        if total > self._acknowledged:
+            self._progress_at = now
+        self._acknowledged = total
 
     def wants_ping(self, now: float, *, busy: bool) -> bool:
         """Whether it is time for a ping; the caller sends it."""

@@ -18,6 +18,8 @@ from typing import Any, TypeVar
 PIECE = 16 * 1024
 BUFFER = 32 * 1024
 """Of each socket: what is held up soon holds up who sends it, as on a real path."""
+SEGMENT = 1400
+"""Bytes of a TCP segment, as on a real path."""
 _RST = struct.pack("ii", 1, 0)  # SO_LINGER that makes close() a reset
 T = TypeVar("T")
 
@@ -139,6 +141,8 @@ class Proxy:
         listener = socket.socket()
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER)
+        # Loopback's segments of 64 kB would be acknowledged in leaps that no radio makes.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, SEGMENT)
         listener.bind(("127.0.0.1", self.port))
         listener.listen(64)
         listener.setblocking(False)

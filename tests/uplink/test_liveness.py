@@ -187,3 +187,19 @@ def test_whenever_a_peer_vanishes_it_is_found_out_in_time(
     assert watch.died_at is not None
     silent_for = watch.died_at - vanishes_at
     assert silent_for <= (PING_BUSY_S if busy else PING_IDLE_S) + PROGRESS_TIMEOUT_S + 1 + 1
+
+
+def test_a_narrow_link_that_is_filled_as_fast_as_it_drains_is_alive() -> None:
+    liveness, now = Liveness(0.0), 0.0
+    liveness.unacknowledged(64_000, now)
+    while now < 10 * PROGRESS_TIMEOUT_S:
+        now += 2.0
+        liveness.unacknowledged(64_000, now)  # as much was sent as was acknowledged
+        liveness.acknowledged(round(now * 1000), now)
+        assert not liveness.is_dead(now)
+    stopped = now
+    while not liveness.is_dead(now):
+        now += 1.0
+        liveness.unacknowledged(64_000, now)
+        liveness.acknowledged(round(stopped * 1000), now)
+    assert PROGRESS_TIMEOUT_S < now - stopped <= PROGRESS_TIMEOUT_S + 1.0

@@ -7,21 +7,27 @@ second. Overruns, and sound that a device withheld, become jumps of the position
 from __future__ import annotations
 
 import contextlib
-import ctypes
-import functools
 import logging
 import select
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import alsaaudio
 
 from scribed import clock, config
 from scribed.capture.sources import devices
+from scribed.capture.sources.cards import Card, read_cards
 from scribed.capture.sources.framing import Framing, Timeline
 from scribed.capture.sources.hung import not_for_ever
+from scribed.capture.sources.hush import hush
+from scribed.capture.sources.opening import open_configured
+from scribed.capture.sources.pace import Pace
+from scribed.capture.sources.samples import WIDTHS
+from scribed.capture.sources.shapes import Claim, Has, Shape
 from scribed.errors import SourceError
-from scribed.model import RATE, SAMPLE_BYTES, Block, Device
+from scribed.model import Block, Device
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +36,8 @@ BUFFER_MS, BUFFER_MIN_MS = 1000, 500
 LATE_S = 0.5
 """So far behind the clock is sound that was lost unreported (a stall, a full sound server)."""
 _DEAD = select.POLLERR | select.POLLHUP | select.POLLNVAL
-_FORMAT = "S16_LE"
+ROOT = Path("/")
+"""Above the /sys and /proc that tell of the cards."""
 
 
 class AlsaSource:
@@ -42,22 +49,26 @@ class AlsaSource:
 
     live = True
 
-    def __init__(self, audio: config.Audio) -> None:
+    def __init__(self, audio: config.Audio, root: Path = ROOT) -> None:
         self.overruns = 0  #: how often sound was lost
-        _hush()
-        opened = _open_configured(audio)
+        hush()
+        opened = open_configured(audio, root, sound_cards, _open)
+        rate, channels, self.format = opened.shape
         self._pcm: Any = opened.pcm
-        self.device = Device(opened.name, opened.rate, opened.channels, "open")
-        self.buffer_ms = opened.buffer_frames * 1000 // opened.rate  #: as the device gave it
+        self.device = Device(opened.name, rate, channels, "open")
+        self.buffer_ms = opened.buffer_frames * 1000 // rate  #: as the device gave it
         if self.buffer_ms < BUFFER_MIN_MS:
             logger.warning(
                 "%s: buffers only %d ms; sound is lost if the machine is busy for longer",
                 opened.name,
                 self.buffer_ms,
             )
-        self._bytes_per_s = opened.rate * opened.channels * SAMPLE_BYTES
+        self._rate, self._frame_bytes = rate, channels * WIDTHS[self.format]
+        # A card has a clock of its own; what a PCM of asound.conf is made of need not have one.
+        self._pace = Pace(rate) if opened.name.startswith(("hw:", "plughw:")) else None
+        self._period_frames = opened.period_frames
         self._reads_at_most = opened.buffer_frames // opened.period_frames + 1
-        self._framing = Framing(opened.rate, opened.channels, audio.channel, audio.frame_ms)
+        self._framing = Framing(rate, channels, audio.channel, audio.frame_ms, self.format)
         self._timeline = Timeline()
         self._resuming = self._more = False
         self._early: list[bytes] = []
@@ -81,6 +92,8 @@ class AlsaSource:
         try:
             pcm, halted = self._drain()
             late_s = self._hear(pcm, clock.now()) if pcm else 0.0
+            if halted and self._pace:
+                self._pace.restart()
             if halted or (late_s > LATE_S and not self._more):
                 return self._block(self._restart())
         except alsaaudio.ALSAAudioError as exc:
@@ -107,9 +120,10 @@ class AlsaSource:
                 count, pcm = self._pcm.read()
                 if count < 0:  # -EPIPE; pyalsaaudio has prepared the device again
                     return b"".join(chunks), True
-                if not count:
+                if count:
+                    chunks.append(pcm)
+                if count < self._period_frames:  # asking on would give a few frames at a time
                     break
-                chunks.append(pcm)
             else:
                 self._more = True
         except alsaaudio.ALSAAudioError:
@@ -123,9 +137,12 @@ class AlsaSource:
 
     def _hear(self, pcm: bytes, now: float) -> float:
         """Note what was heard up to `now`; how late it came, in seconds."""
+        frames = len(pcm) // self._frame_bytes
+        if self._pace and (rate := self._pace.heard(frames, now)):
+            raise SourceError(devices.off_pace(self.device.name, self._rate, rate))
         if self._resuming:
             self._resuming = False
-            began = now - len(pcm) / self._bytes_per_s
+            began = now - frames / self._rate
             self._framing.resume(self._timeline.heard_by(began))
         self._framing.feed(pcm)
         return self._timeline.arrived(self._framing.heard_s, now)
@@ -156,98 +173,72 @@ class AlsaSource:
         return SourceError(f"{self.device.name}: the capture device was lost: {why}")
 
 
-@dataclass(frozen=True, slots=True)
 class _Opened:
-    """A device with what it really gave."""
+    """A device that libasound has opened, with what it really gave."""
 
-    name: str
-    pcm: Any
-    rate: int
-    channels: int
-    format: str
-    period_frames: int
-    buffer_frames: int
+    def __init__(self, name: str, pcm: Any) -> None:
+        given = pcm.info()
+        self.name, self.pcm = name, pcm
+        self.shape = Shape(given["rate"], given["channels"], given["format_name"])
+        self.period_frames, self.buffer_frames = given["period_size"], given["buffer_size"]
+
+    def has(self) -> Has:
+        """Raises `SourceError` where it is gone."""
+        try:
+            rates = self.pcm.getrates() or [self.shape.rate]  # [] where it has no usual one
+            # pyalsaaudio tries all, and what is no hardware (a route, say) takes up to 2**32 - 1.
+            channels = self.pcm.getchannels() if self.name.startswith("hw:") else None
+            return Has(rates, channels, list(self.pcm.getformats()))
+        except alsaaudio.ALSAAudioError as exc:
+            raise SourceError(f'audio.device: "{self.name}" went away: {_why(exc)}') from exc
+
+    def close(self) -> None:
+        self.pcm.close()
 
 
-def _open_configured(audio: config.Audio) -> _Opened:
-    auto = audio.device == "auto"
-    name = devices.only_card(alsaaudio.pcms(alsaaudio.PCM_CAPTURE)) if auto else audio.device
+def sound_cards(root: Path = ROOT) -> tuple[list[Card], list[str]]:
+    """The cards as they are now, and libasound's hints for capture."""
+    hush()
+    hints = alsaaudio.pcms(alsaaudio.PCM_CAPTURE)
+    return devices.complete(read_cards(root, dict(_card_names())), hints), hints
+
+
+def native(name: str) -> Has:
+    """What the device `name` has. Raises `SourceError` where it cannot be opened."""
+    hush()
     with not_for_ever(name):
-        opened = _negotiate(name, audio.rate, audio.channels, audio.channel)
-    if opened.format == _FORMAT:
-        return opened
-    opened.pcm.close()
-    if auto:  # libasound converts the format, and scribed the rate
-        return _negotiate(f"plug{name}", opened.rate, opened.channels, audio.channel)
-    advice = f'write "plug{name}"' if name.startswith("hw:") else "put a plug in front of it"
-    raise SourceError(
-        f'audio.device: "{name}" gives {opened.format}, scribed takes {_FORMAT}; {advice}'
-    )
+        opened = _open(name, Claim().ideal)
+        try:
+            return opened.has()
+        finally:
+            opened.close()
 
 
-def _negotiate(name: str, rate: int, channels: int, channel: str | int) -> _Opened:
-    """Open `name` at what was asked for, or (0) at what suits best of what it has."""
-    least = channel + 1 if isinstance(channel, int) else 1
-    opened = _open(name, rate or RATE, channels or least)
-    best_rate, best_channels = opened.rate, opened.channels
-    try:
-        if opened.rate != (rate or RATE):
-            best_rate = devices.best_rate(name, rate, opened.rate, opened.pcm.getrates())
-        if opened.channels != (channels or least):
-            best_channels = devices.best_channels(
-                name, channels, opened.channels, opened.pcm.getchannels(), least
-            )
-        if (best_rate, best_channels) == (rate or RATE, channels or least):
-            return opened
-    except SourceError:
-        opened.pcm.close()
-        raise
-    except alsaaudio.ALSAAudioError as exc:
-        opened.pcm.close()
-        raise SourceError(f'audio.device: "{name}" went away: {_why(exc)}') from exc
-    opened.pcm.close()  # once more: period and buffer were asked for at another rate
-    opened = _open(name, best_rate, best_channels)
-    if (opened.rate, opened.channels) != (best_rate, best_channels):
-        opened.pcm.close()
-        raise SourceError(
-            f'audio.device: "{name}" said that it has {best_rate} Hz with {best_channels} '
-            f"channels, and gave {opened.rate} Hz with {opened.channels}; use plughw:"
-        )
-    return opened
-
-
-def _open(name: str, rate: int, channels: int) -> _Opened:
+def _open(name: str, shape: Shape) -> _Opened:
+    """Raises `SourceError` with libasound's bare reason."""
     try:
         pcm = alsaaudio.PCM(
             alsaaudio.PCM_CAPTURE,
             alsaaudio.PCM_NONBLOCK,
             device=name,
-            rate=rate,
-            channels=channels,
-            format=alsaaudio.PCM_FORMAT_S16_LE,
-            periodsize=rate * PERIOD_MS // 1000,
+            rate=shape.rate,
+            channels=shape.channels,
+            format=getattr(alsaaudio, f"PCM_FORMAT_{shape.format}"),
+            periodsize=shape.rate * PERIOD_MS // 1000,
             periods=BUFFER_MS // PERIOD_MS,
         )
     except (alsaaudio.ALSAAudioError, ValueError) as exc:  # ValueError: a NUL in the name
-        names = alsaaudio.pcms(alsaaudio.PCM_CAPTURE)
-        raise SourceError(devices.refusal(name, _why(exc), names)) from exc
-    given = pcm.info()
-    keys = ("rate", "channels", "format_name", "period_size", "buffer_size")
-    return _Opened(name, pcm, *(given[key] for key in keys))
+        raise SourceError(_why(exc)) from exc
+    return _Opened(name, pcm)
+
+
+def _card_names() -> Iterator[tuple[int, str]]:
+    """What libasound calls each card number: a hardened unit has no /proc/asound to say it."""
+    for number in alsaaudio.card_indexes():
+        with contextlib.suppress(alsaaudio.ALSAAudioError):  # it has just gone
+            yield number, alsaaudio.card_name(number)[0]
 
 
 def _why(exc: Exception) -> str:
     """The reason alone: pyalsaaudio writes `reason [device]`."""
     return str(exc).rsplit(" [", 1)[0]
-
-
-@functools.cache
-def _hush() -> None:
-    """Keep libasound from writing to stderr what we say in words of our own.
-
-    The handler is a C function that ignores what it is given: a Python one would need memory that
-    is writable and executable, which the unit forbids.
-    """
-    with contextlib.suppress(OSError):
-        ignore = ctypes.cast(ctypes.CDLL(None).getpid, ctypes.c_void_p)
-        ctypes.CDLL("libasound.so.2").snd_lib_error_set_handler(ignore)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Protocol
 
+from scribed.capture.sources.samples import S16, WIDTHS, Pick, is_plain
 from scribed.model import RATE, SAMPLE_BYTES, pcm_bytes
 
 WINDOW_S = 10.0
@@ -17,15 +18,17 @@ class _Converter(Protocol):
 
 
 class Framing:
-    """s16le of any rate and channels in, in pieces of any size; whole internal frames out.
+    """Sound of any rate, channels and format in, in pieces of any size; whole internal frames out.
 
     Positions are in samples of internal audio since the start, lost ones counted.
     """
 
-    def __init__(self, rate: int, channels: int, channel: str | int, frame_ms: int) -> None:
-        self._rate, self._input_bytes = rate, channels * SAMPLE_BYTES
+    def __init__(
+        self, rate: int, channels: int, channel: str | int, frame_ms: int, format: str = S16
+    ) -> None:
+        self._rate, self._input_bytes = rate, channels * WIDTHS[format]
         self._frame_bytes = pcm_bytes(frame_ms)
-        self._converter = _converter(rate, channels, channel)
+        self._converter = _converter(rate, channels, channel, format)
         self._raw = b""  # less than one sample of each channel
         self._pcm = bytearray()  # internal audio that waits for its frame to be whole
         self._taken = 0  # position of the first sample in _pcm
@@ -118,9 +121,10 @@ class Timeline:
         return self._last
 
 
-def _converter(rate: int, channels: int, channel: str | int) -> _Converter | None:
-    if rate == RATE and channels == 1:
-        return None
-    from scribed.capture.sources.convert import Converter  # noqa: PLC0415 -- 15 MB: see `convert`
+def _converter(rate: int, channels: int, channel: str | int, format: str) -> _Converter | None:
+    one = 0 if channels == 1 else channel
+    if rate == RATE and isinstance(one, int) and is_plain(format):
+        return None if channels == 1 and format == S16 else Pick(format, channels, one)
+    from scribed.capture.sources.convert import Converter  # noqa: PLC0415 -- 18 MB: see `convert`
 
-    return Converter(rate, channels, channel)
+    return Converter(rate, channels, channel, format)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+import re
 import select
 import signal
 import subprocess
@@ -21,12 +22,14 @@ import pytest
 from scribed import clock
 from scribed.capture.sources.alsa import AlsaSource
 from scribed.capture.sources.hung import HUNG_S, advice
+from scribed.capture.sources.pace import WINDOW_S
 from scribed.config import Audio
 from scribed.demo.microphone import NullSinkMicrophone
 from scribed.errors import SourceError
 from scribed.model import RATE, Block
 from tests.capture.rig import until
 from tests.capture.sources.reading import blocks, read_until, samples
+from tests.capture.sources.trees import Tree, jetson, plug_in_twins, respeaker
 from tests.parts.asound import Asound
 
 FRAME = 320
@@ -86,7 +89,7 @@ def test_an_unknown_device_is_answered_with_those_that_exist(asound: Asound) -> 
     asound.card("Mic")
     asound.fault("arm")
     message = open_error(device="foo")
-    assert 'audio.device: no capture device "foo"; there are: plughw:CARD=Mic, ' in message
+    assert 'audio.device: no capture device "foo"; there are: card:Mic, ' in message
     assert "arm" in message
     assert "lavrate" not in message
 
@@ -155,31 +158,161 @@ def test_auto_without_a_card_says_so(asound: Asound) -> None:
 def test_auto_with_several_cards_lists_the_names_to_write(asound: Asound) -> None:
     asound.card("Left")
     asound.card("Right")
-    assert open_error().endswith("write one of: plughw:CARD=Left, plughw:CARD=Right")
+    assert open_error().endswith("write one of: card:Left, card:Right")
 
 
-def test_auto_lets_libasound_convert_a_format_that_is_not_s16(asound: Asound) -> None:
-    asound.card("I2S", rates=[48_000], channels=[2], format="S32_LE")
+# Formats
+
+
+@pytest.mark.parametrize("format", ["S16_LE", "S24_3LE", "S24_LE", "S32_LE", "FLOAT_LE"])
+@pytest.mark.parametrize(("rate", "channels"), [(16_000, 1), (16_000, 6), (48_000, 2)])
+def test_every_format_is_heard_as_it_comes_and_without_libasounds_conversion(
+    asound: Asound, format: str, rate: int, channels: int
+) -> None:
+    asound.card("I2S", rates=[rate], channels=[channels], format=format)
     source = AlsaSource(Audio())
-    assert (source.device.name, source.device.rate) == ("plughw:CARD=I2S", 48_000)
-    block = read_until(source, lambda block: any(block.pcm))
+    assert (source.device.name, source.format) == ("hw:CARD=I2S", format)
+    assert (source.device.rate, source.device.channels) == (rate, channels)
+    block = read_until(source, lambda block: block.position > 0 and any(block.pcm))
     source.close()
-    steps = [b - a for a, b in pairwise(samples(block.pcm)[100:])]
-    assert {3} <= set(steps) <= {2, 3, 4}  # a ramp of 48 kHz, three steps a sample
+    ramp = samples(block.pcm)
+    steps = [(b - a) % 32768 for a, b in pairwise(ramp)]
+    assert sum(steps) / len(steps) == pytest.approx(rate / RATE, abs=0.05)  # the ramp of the device
+    if rate == RATE:
+        assert list(ramp) == [(block.position + i) % 32768 for i in range(len(ramp))]
 
 
-def test_a_named_device_of_another_format_is_refused_with_the_remedy(asound: Asound) -> None:
-    asound.card("I2S", format="S32_LE")
-    message = open_error(device="hw:CARD=I2S")
-    assert message.endswith('gives S32_LE, scribed takes S16_LE; write "plughw:CARD=I2S"')
+def test_a_route_of_asound_conf_is_heard_as_it_is_made(asound: Asound) -> None:
+    asound.fault("array", rates=[RATE], channels=[6], format="S32_LE")
+    asound.add("pcm.two { type route slave { pcm array channels 6 } ttable.0.4 1 ttable.1.5 0.25 }")
+    for channel, gain in ((0, 1.0), (1, 0.25)):
+        source = AlsaSource(Audio(device="two", channels=2, channel=channel))
+        assert (source.device.channels, source.format) == (2, "S32_LE")
+        block = read_until(source, lambda block: block.position > RATE // 5)
+        source.close()
+        ramp = samples(block.pcm)
+        assert (ramp[-1] - ramp[0]) / (len(ramp) - 1) == pytest.approx(gain, abs=0.01)
+
+
+def test_channels_that_a_device_does_not_tell_of_are_found_by_trying(asound: Asound) -> None:
+    asound.fault("mine", channels=[2, 6])
+    source = AlsaSource(Audio(device="mine", channel=4))
+    assert source.device.channels == 6
+    source.close()
+
+
+def test_a_format_that_scribed_does_not_take_is_left_to_libasound(asound: Asound) -> None:
+    asound.card("Old", rates=[8000], channels=[2], format="U8")
+    source = AlsaSource(Audio())
+    assert (source.device.name, source.device.rate) == ("plughw:CARD=Old", 8000)
+    assert source.format == "S16_LE"
+    assert read_until(source, lambda block: any(block.pcm))
+    source.close()
+
+
+def test_a_named_device_of_such_a_format_is_refused_with_the_remedy(asound: Asound) -> None:
+    old = asound.card("Old", format="U8")
+    message = open_error(device="hw:CARD=Old")
+    assert message.startswith('audio.device: "hw:CARD=Old" gives U8, scribed takes S16_LE, ')
+    assert message.endswith('; write "plughw:CARD=Old"')
+    assert not old.is_open
+
+
+@pytest.mark.parametrize(("channel", "imported"), [(3, False), ("mix", True)])
+def test_one_channel_of_an_array_at_16_khz_needs_no_numpy(
+    asound: Asound, channel: str | int, imported: bool
+) -> None:
+    asound.card("Array", rates=[16_000], channels=[6], format="S32_LE")
+    code = (
+        "import sys; from scribed.capture.sources.alsa import AlsaSource\n"
+        "from scribed.config import Audio\n"
+        f"AlsaSource(Audio(channel={channel!r})).read()\n"
+        "print('numpy' in sys.modules)"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.split() == [str(imported)]
+
+
+@pytest.mark.parametrize("speed", [300, pytest.param(50, marks=pytest.mark.slow)])
+def test_a_card_that_does_not_keep_the_rate_it_claims_is_told(asound: Asound, speed: int) -> None:
+    asound.card("Warped", rates=[16_000], channels=[1], speed=speed)
+    source = AlsaSource(Audio())
+    with pytest.raises(SourceError) as caught:
+        for _ in blocks(source, for_s=2 * WINDOW_S + 3):
+            pass
+    source.close()
+    match = re.match(
+        r'audio.rate: "hw:CARD=Warped" says 16000 Hz and gives (\d+) samples a second',
+        str(caught.value),
+    )
+    assert match is not None
+    assert int(match[1]) == pytest.approx(RATE * speed / 100, rel=0.1)
+
+
+# By what it is
+
+
+def test_a_microphone_is_opened_by_its_usb_id_its_socket_or_its_name(
+    asound: Asound, tmp_path: Path
+) -> None:
+    tree = respeaker(tmp_path / "root")
+    asound.card("ArrayUAC10", rates=[16_000], channels=[6])
+    for device in ("auto", "usb:2886:0018", "path:1-1.2", "name:respeaker", "card:ArrayUAC10"):
+        source = AlsaSource(Audio(device=device, channel=0), tree.root)
+        assert source.device.name == "hw:CARD=ArrayUAC10"
+        assert source.device.channels == 6
+        source.close()
+
+
+def test_replugged_in_the_other_order_the_same_microphone_is_opened(
+    asound: Asound, tmp_path: Path
+) -> None:
+    first, second = asound.card("Device"), asound.card("Device_1")
+    audio = Audio(device="path:usb-0000:01:00.0-1.1")
+    for order, expected in (([0, 1], first), ([1, 0], second)):
+        tree = Tree(tmp_path / f"root{order[0]}")
+        plug_in_twins(tree, order)
+        source = AlsaSource(audio, tree.root)
+        assert expected.is_open
+        source.close()
+
+
+def test_who_has_a_device_open_is_told(asound: Asound, tmp_path: Path) -> None:
+    tree = respeaker(tmp_path / "root")
+    tree.hold("ArrayUAC10", 812, comm="arecord", unit="wakeword.service")
+    asound.card("ArrayUAC10").on("busy")
+    with pytest.raises(SourceError) as caught:
+        AlsaSource(Audio(device="usb:2886:0018"), tree.root)
+    assert str(caught.value) == (
+        'audio.device: "hw:CARD=ArrayUAC10" is in use by arecord (pid 812, wakeword.service); '
+        "end that, or share the microphone through dsnoop or a sound server"
+    )
+
+
+def test_a_card_that_only_plays_is_not_even_opened(asound: Asound, tmp_path: Path) -> None:
+    tree = jetson(tmp_path / "root")
+    with pytest.raises(SourceError, match="NVIDIA Jetson Orin Nano HDA only plays"):
+        AlsaSource(Audio(device="plughw:CARD=HDA"), tree.root)
+
+
+def test_a_card_named_by_its_number_is_heard_and_warned_of_once(
+    asound: Asound, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    tree = respeaker(tmp_path / "root")
+    asound.card("1")
+    for _ in range(2):
+        AlsaSource(Audio(device="hw:1"), tree.root).close()
+    warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert len(warnings) == 1
+    assert "write card:ArrayUAC10" in warnings[0]
 
 
 def test_the_names_that_exist_are_names_that_can_be_written(asound: Asound) -> None:
     asound.card("Mic")
     asound.fault("arm")
     names = open_error(device="foo").split("there are: ")[1].split(", ")
-    assert {"plughw:CARD=Mic", "arm"} <= set(names)
-    for name in ("plughw:CARD=Mic", "arm"):
+    assert {"card:Mic", "arm"} <= set(names)
+    for name in ("card:Mic", "arm"):
         AlsaSource(Audio(device=name)).close()
 
 
@@ -189,7 +322,7 @@ def test_the_names_that_exist_are_names_that_can_be_written(asound: Asound) -> N
 def test_a_rate_that_the_device_refuses_is_an_error_that_says_what_it_has(asound: Asound) -> None:
     device = asound.fault("usb", rates=[44_100, 48_000])
     message = open_error(device="usb", rate=16_000)
-    assert message.startswith('audio.rate: "usb" does not take 16000 Hz, it gave 44100; ')
+    assert message.startswith('audio.rate: "usb" does not take 16000 Hz; it has ')
     assert "44100, 48000" in message
     assert not device.is_open
 
@@ -197,9 +330,12 @@ def test_a_rate_that_the_device_refuses_is_an_error_that_says_what_it_has(asound
 def test_channels_that_the_device_refuses_are_an_error_that_says_what_it_has(
     asound: Asound,
 ) -> None:
-    asound.fault("array", channels=[2, 6])
-    message = open_error(device="array", channels=4)
-    assert message.startswith('audio.channels: "array" does not take 4, it gave 2; it has 2, 6')
+    array = asound.card("Array", channels=[2, 6])
+    message = open_error(device=array.name, channels=4)
+    assert message.startswith('audio.channels: "hw:CARD=Array" does not take 4; it has 2, 6')
+    asound.fault("mine", channels=[2, 6])
+    message = open_error(device="mine", channels=4)
+    assert message.startswith('audio.channels: "mine" does not take 4; it has 2 and perhaps others')
 
 
 def test_a_channel_that_the_device_has_not_is_an_error(asound: Asound) -> None:

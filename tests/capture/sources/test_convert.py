@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scribed.capture.sources.convert import Converter
+from scribed.capture.sources.samples import WIDTHS, Pick, is_plain
 from scribed.model import RATE
 
 NATIVE_RATES = [8000, 11_025, 22_050, 44_100, 48_000, 96_000]
@@ -92,3 +93,67 @@ def test_after_a_flush_a_new_stream_begins() -> None:
     loud = array("h", [20_000] * 4800).tobytes()
     first = converter.feed(loud) + converter.flush()
     assert converter.feed(loud) + converter.flush() == first
+
+
+# Formats
+
+
+def packed(format: str, values: list[int]) -> bytes:
+    """24-bit values as this format has them; S24_LE with rubbish in the fourth byte."""
+    match format:
+        case "S32_LE":
+            return b"".join((value * 256).to_bytes(4, "little", signed=True) for value in values)
+        case "S24_3LE":
+            return b"".join(value.to_bytes(3, "little", signed=True) for value in values)
+        case "S24_LE":
+            return b"".join(value.to_bytes(3, "little", signed=True) + b"\xa5" for value in values)
+        case "FLOAT_LE":
+            return array("f", [value / 2**23 for value in values]).tobytes()
+        case _:
+            return array("h", [value >> 8 for value in values]).tobytes()
+
+
+SAMPLES = st.lists(st.integers(-(2**23), 2**23 - 1), min_size=1, max_size=60)
+
+
+@given(st.sampled_from(sorted(WIDTHS)), SAMPLES, st.integers(1, 8), st.data())
+def test_every_format_is_the_same_sound(
+    format: str, values: list[int], channels: int, data: st.DataObject
+) -> None:
+    channel = data.draw(st.integers(0, channels - 1))
+    interleaved = [
+        value if c == channel else -value - 1 for value in values for c in range(channels)
+    ]
+    raw = packed(format, interleaved)
+    heard = array("h", Converter(RATE, channels, channel, format).feed(raw)).tolist()
+    assert heard == pytest.approx([value / 256 for value in values], abs=1.0)
+    if is_plain(format):
+        cut_down = array("h", Pick(format, channels, channel).feed(raw)).tolist()
+        assert cut_down == [value >> 8 for value in values]
+
+
+@given(st.sampled_from(sorted(WIDTHS)), SAMPLES, st.integers(1, 8))
+def test_the_mix_is_the_mean_of_all_channels(format: str, values: list[int], channels: int) -> None:
+    whole = values[: len(values) // channels * channels]
+    heard = array("h", Converter(RATE, channels, "mix", format).feed(packed(format, whole)))
+    means = [
+        sum(whole[at : at + channels]) / channels / 256 for at in range(0, len(whole), channels)
+    ]
+    assert heard.tolist() == pytest.approx(means, abs=1.6)  # 16 bits were cut off
+
+
+@pytest.mark.parametrize("rate", [8000, 48_000, 96_000])
+@pytest.mark.parametrize("format", sorted(WIDTHS))
+def test_of_eight_channels_a_tone_is_heard_alike_in_each_format(rate: int, format: str) -> None:
+    tone = [round(2_000_000 * math.sin(2 * math.pi * 440 * i / rate)) for i in range(rate)]
+    raw = packed(format, [value for value in tone for _ in range(8)])
+    converter = Converter(rate, 8, "mix", format)
+    heard = array("h", converter.feed(raw) + converter.flush())
+    expected = [2_000_000 / 256 * math.sin(2 * math.pi * 440 * i / RATE) for i in range(RATE)]
+    assert heard[800:-800].tolist() == pytest.approx(expected[800:-800], abs=10)
+
+
+def test_a_float_that_is_no_number_is_silence_or_as_loud_as_can_be() -> None:
+    raw = array("f", [math.nan, math.inf, -math.inf, 1.5, 0.0]).tobytes()
+    heard = array("h", Converter(RATE, 1, "mix", "FLOAT_LE").feed(raw)).tolist()
+    assert heard == [0, 32767, -32767, 32767, 0]
