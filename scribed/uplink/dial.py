@@ -12,8 +12,9 @@ MAX_HANDSHAKE = 1 << 16
 """Bytes of the longest answer to the upgrade request, with the body of a refusal."""
 SEND_BUFFER = 64 * 1024
 """Bytes of the socket's send buffer, 1.5 s of speech: what waits in there cannot be withdrawn."""
-USER_TIMEOUT_S = 15.0
-"""How long sent data may stay unacknowledged before the kernel gives the connection up."""
+USER_TIMEOUT_S = 120.0
+"""The kernel's own limit, behind `liveness`, which counts every byte acknowledged: the kernel does
+not, where the peer takes less at a time than it has queued as one piece (a narrow link)."""
 
 
 def dial(url: str, deadline: float, tls: ssl.SSLContext | None) -> socket.socket:
