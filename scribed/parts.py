@@ -22,7 +22,7 @@ STDIN_CLOSED = (
 
 
 class Provider:
-    """The configured speech service: makes its sessions and connections. For one thread.
+    """The configured speech service: makes its sessions and connections. For any thread.
 
     The constructor raises `ScribedError` where `provider.ca_file` cannot be used.
     """

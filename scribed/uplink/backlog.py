@@ -134,6 +134,15 @@ class Backlog(Entries):
             self._early = None
         return entry
 
+    def forgo_pauses(self) -> UtteranceId | None:
+        """A connection ended while the text up to a pause was asked for: that utterance, whose text
+        is asked for at its end only from now on."""
+        entry = self._early
+        if entry is None:
+            return None
+        entry.may_pause, entry.hold = False, None
+        return entry.id
+
     def _choose(self, now: float) -> Entry | None:
         """Which utterance is to be begun, if one may."""
         if self.shut:

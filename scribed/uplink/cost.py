@@ -14,8 +14,9 @@ REMEMBER_S = 60.0
 class Spending:
     """Seconds that were billed on this UTC day; `spent` is the day and the sum last remembered.
 
-    A later day begins a new count. An earlier one does only where the clock is known to be right:
-    a machine without a battery starts in the past, and has not sent less for it.
+    A later day begins a new count. An earlier one does only where the clock is known to be right,
+    or has seen midnight: a machine without a battery starts in the past, and has not sent less for
+    it; one whose clock was ahead once must not count to that day for ever.
     """
 
     def __init__(self, settings: Cost, spent: tuple[str, float] = ("", 0.0)) -> None:
@@ -23,6 +24,7 @@ class Spending:
         self._settings = settings
         self._remembered = spent
         self._remember_at = float("-inf")
+        self._looked = ""  # the day at the last look
 
     def sent(self, seconds: float) -> None:
         """So much more audio was sent."""
@@ -31,7 +33,9 @@ class Spending:
     def pass_time(self, wall: float, synced: Callable[[], bool | None]) -> None:
         """It is `wall` seconds of the Unix epoch, as far as the machine knows."""
         day = datetime.datetime.fromtimestamp(wall, datetime.timezone.utc).date().isoformat()
-        if day > self.day or (day != self.day and synced()):
+        dawned = self._looked != "" and day > self._looked
+        self._looked = day
+        if day > self.day or (day != self.day and (dawned or synced())):
             self.day, self.seconds = day, 0.0
 
     def cost(self) -> float:

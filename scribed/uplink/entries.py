@@ -77,7 +77,9 @@ class Entries:
     def pause(self, id: UtteranceId) -> None:
         """The speaker pauses: what comes now is silence, until `resume()`."""
         entry = self._all.get(id)
-        if entry is not None and entry.ended is None and entry.hold is None:
+        if entry is None or not entry.may_pause:
+            return
+        if entry.ended is None and entry.hold is None:
             entry.hold = len(entry.audio)
 
     def resume(self, id: UtteranceId) -> Entry | None:
@@ -165,16 +167,18 @@ class Entries:
         first = next(iter(self._undelayed.values()), None)
         return None if first is None or first.sealed_at is None else first.sealed_at + after_s
 
-    def strike(self, id: UtteranceId, now: float, *, refused: bool) -> None:
-        """A connection ended on account of an utterance; see `Strikes`."""
+    def strike(self, id: UtteranceId, now: float, *, refused: bool) -> bool:
+        """A connection ended on account of an utterance, see `Strikes`; whether others go first
+        now."""
         entry = self._all.get(id)
         if entry is None:
-            return
+            return False
         verdict = self._strikes.strike(entry, now, refused=refused)
         if verdict is not Verdict.STAYS:
             for queue in (self._fresh, self._old, self._deferred):
                 queue.pop(id, None)
             (self._held if verdict is Verdict.HELD else self._deferred)[id] = entry
+        return verdict is not Verdict.STAYS
 
     def condemned(self, now: float) -> list[Entry]:
         """Those that are to be given up."""

@@ -46,6 +46,7 @@ class Entry:
     hold: int | None = None  #: while the speaker pauses: the pieces of audio before the silence
     asked: bool = False  #: for its text up to this pause, on this connection
     early: Early | None = None  #: what came of that
+    may_pause: bool = True  #: no connection has ended on that account
     end_sent: bool = False
     handed_at: float | None = None  #: when its last commit was in the hands of the kernel
 

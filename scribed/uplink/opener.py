@@ -44,10 +44,10 @@ class Opener:
         self._new_session, self._connect = new_session, connect
         self._last = "", float("-inf")
 
-    def committed(self, text: str, now: float) -> None:
-        """The last text that was committed."""
-        if text.strip():
-            self._last = text, now
+    def committed(self, text: str, spoken_at: float) -> None:
+        """A text was committed, of what was spoken until then."""
+        if text.strip() and spoken_at >= self._last[1]:
+            self._last = text, spoken_at
 
     def open(self) -> Opened | NotOpened:
         """Make a session, with its credential as it is now, and connect it; blocks."""
@@ -116,7 +116,7 @@ def _open(
             Failed(refusal.remedy, reason, alert=refusal.alert, retry_after_s=again_s), asked=False
         )
     except TransportError as exc:
-        return NotOpened(Failed(Remedy.BACK_OFF, f"no token: {exc}"), asked=False)
+        return NotOpened(Failed(Remedy.BACK_OFF, str(exc)), asked=False)
     except ScribedError as exc:
         return NotOpened(Failed(Remedy.REFUSED, str(exc), alert="auth_failed"), asked=False)
     try:

@@ -80,16 +80,22 @@ class Retries:
         self._token_refused = True
         return replace(failed, remedy=Remedy.BACK_OFF, alert=None)
 
-    def failed(self, failed: Failed, now: float, *, busy: bool) -> LinkState:
-        """A connection ended, `busy` where utterances wait: choose the time of the next attempt."""
+    def failed(self, failed: Failed, now: float, *, busy: bool, excused: bool = False) -> LinkState:
+        """A connection ended, `busy` where utterances wait: choose the time of the next attempt.
+
+        `excused`: others go first now than the utterance that may have ended it.
+        """
         remedy, asked_s = failed.remedy, failed.retry_after_s
         self._count_quick(failed, now)
+        if excused:
+            self._quick = 0
         self._may_hurry = remedy in (Remedy.BACK_OFF, Remedy.RECONNECT) and asked_s is None
         if remedy is Remedy.REFUSED:
             self.not_before = now + self._settings.refused_s
             return LinkState.REFUSED
         if self.quick:  # at the slowest pace that still finds it well again soon
-            self.not_before = now + max(self._settings.max_s, asked_s or 0.0)
+            pause_s = max(self._tried_at + self._settings.max_s - now, self._settings.initial_s)
+            self.not_before = now + max(pause_s, asked_s or 0.0)
             return LinkState.BACKOFF
         if remedy is Remedy.RECONNECT and not busy:  # an ordinary end of an idle link
             self.not_before = now + self._settings.initial_s

@@ -41,6 +41,7 @@ class Rotation:
         retry: Retry,
         inbox: Mailbox[Any],
         open_: Callable[[], Opened | NotOpened],
+        judged: Callable[[Failed], Failed],
         exchange: Callable[[Opened], Exchange],
         troubles: Troubles,
         usage: Usage,
@@ -48,6 +49,7 @@ class Rotation:
         self._rotate_s, self._retry = rotate_s or math.inf, retry
         self._backoff = Backoff(retry.initial_s, retry.max_s)
         self._inbox, self._open, self._exchange = inbox, open_, exchange
+        self._judged = judged
         self._troubles, self._usage = troubles, usage
         self._active = first
         self._going: Exchange | None = None  # it owes an answer, and gets nothing more
@@ -161,6 +163,7 @@ class Rotation:
             self._coming = None
         self._active.begins = True
         delay_s = self._backoff.next_delay()
+        failed = self._judged(failed)
         if failed.remedy is Remedy.REFUSED:
             delay_s = self._retry.refused_s
         elif failed.remedy is Remedy.COOL_DOWN:

@@ -264,7 +264,7 @@ class Waiting:
     def partial(self, id: UtteranceId, text: str, who: Provider, now: float) -> None:
         """Text that may still change: published while the speech is fresh."""
         entry = self.backlog.get(id)
-        if entry is None:
+        if entry is None or not text:
             return
         if entry.first_partial_at is None:
             entry.first_partial_at = now
@@ -285,6 +285,9 @@ class Waiting:
         """An utterance has its answer; False where it was given up meanwhile."""
         entry = self.backlog.get(said.utterance_id)
         if entry is None or entry.ended is None:
+            return False
+        if said.answer.guessed and not said.answer.text:  # the service has said nothing
+            self.close(entry, Outcome.NO_SPEECH)
             return False
         self.tell_store(well=True)
         if not is_speech(said.answer.text):
@@ -312,19 +315,22 @@ class Waiting:
         self.tally = self.tally._replace(committed=self.tally.committed + 1)
         return True
 
-    def charge(self, failed: Failed, now: float) -> None:
-        """Count a failure against the utterance on whose account it was, or may have been.
+    def charge(self, failed: Failed, now: float) -> bool:
+        """Count a failure against the utterance on whose account it was, or may have been; whether
+        others go first now.
 
         To be called before the backlog is rewound. What concerns account or service, and not what
-        was said, is charged to nobody.
+        was said, is charged to nobody, nor is what came of asking too early.
         """
         if failed.overloaded:
             self.backlog.slow_down()
         guilty = failed.blamed
         if failed.remedy in (Remedy.RECONNECT, Remedy.BACK_OFF) and not failed.overloaded:
             guilty = guilty or self.backlog.suspect()
-        if guilty is not None:
-            self.backlog.strike(guilty, now, refused=failed.blamed is not None)
+        if guilty is None or guilty == self.backlog.forgo_pauses():
+            return False
+        behind = self.backlog.strike(guilty, now, refused=failed.blamed is not None)
+        return behind and self.backlog.sendable > 1
 
     # What becomes of them
 

@@ -207,6 +207,7 @@ class Uplink(Worker):
             retry=self._retry,
             inbox=self.inbox,
             open_=self._opener.open,
+            judged=self._retries.judged,
             exchange=self._exchange,
             troubles=self._troubles,
             usage=self._usage,
@@ -274,19 +275,19 @@ class Uplink(Worker):
         self._troubles.link_up(self._provider.name)
 
     def _on_committed(self, exchange: Exchange, said: Committed) -> None:
-        now = clock.now()
-        if self._waiting.committed(said, exchange.who, now):
+        entry = self._backlog.get(said.utterance_id)
+        if self._waiting.committed(said, exchange.who, clock.now()):
             self._retries.succeeded()
             self._troubles.over(exchange.alerts)
-            self._opener.committed(said.answer.text, now)
+            if entry is not None and entry.sealed_at is not None:
+                self._opener.committed(said.answer.text, entry.sealed_at)
 
     # After a connection
 
     def _recover(self, failed: Failed | None) -> None:
         """Rewind, and decide when to try again."""
         now = clock.now()
-        if failed is not None:
-            self._waiting.charge(failed, now)
+        excused = failed is not None and self._waiting.charge(failed, now)
         self._backlog.rewind()
         self._waiting.torn = False
         if failed is None:
@@ -295,7 +296,9 @@ class Uplink(Worker):
         asked = failed.remedy.value
         counts = {**self.report.reconnects, asked: self.report.reconnects.get(asked, 0) + 1}
         self.report = self.report._replace(reconnects=MappingProxyType(counts))
-        state = self._retries.failed(failed, now, busy=bool(self._backlog.sendable))
+        state = self._retries.failed(
+            failed, now, busy=bool(self._backlog.sendable), excused=excused
+        )
         if state is LinkState.IDLE:
             self._set_link(state)
             return

@@ -18,6 +18,8 @@ from typing import Any, TypeVar
 PIECE = 16 * 1024
 BUFFER = 32 * 1024
 """Of each socket: what is held up soon holds up who sends it, as on a real path."""
+NARROW = 500
+"""Bytes that get through a narrow link at once."""
 SEGMENT = 1400
 """Bytes of a TCP segment, as on a real path."""
 _RST = struct.pack("ii", 1, 0)  # SO_LINGER that makes close() a reset
@@ -39,6 +41,7 @@ class Proxy:
         self.accepted = 0
         self.up_bytes = 0  #: from clients, handed on
         self._target, self._chance = target, random.Random(seed)
+        self._buffer = BUFFER
         self._held = self._held_down = False
         self._drop_after: int | None = None
         self._pairs: dict[asyncio.Task[None], tuple[socket.socket, socket.socket]] = {}
@@ -47,6 +50,14 @@ class Proxy:
         self._listener: socket.socket | None = None
         self._accepting: asyncio.Task[None] | None = None
         self.port = 0
+
+    def narrow(self, bytes_per_s: float | None) -> None:
+        """So many bytes a second from now on. What comes on new connections is acknowledged as it
+        gets through, not when it has come here: on a radio nobody answers for what waits."""
+        self.bytes_per_s, self.piece = bytes_per_s, PIECE if bytes_per_s is None else NARROW
+        self._buffer = BUFFER if bytes_per_s is None else NARROW
+        if self._listener is not None:
+            self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._buffer)
 
     def __enter__(self) -> Proxy:
         self._loop = asyncio.new_event_loop()
@@ -140,7 +151,7 @@ class Proxy:
             return
         listener = socket.socket()
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._buffer)
         # Loopback's segments of 64 kB would be acknowledged in leaps that no radio makes.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, SEGMENT)
         listener.bind(("127.0.0.1", self.port))

@@ -235,13 +235,13 @@ def test_a_link_too_narrow_for_speech_only_makes_it_late(
     sections = {"provider": {"answer_timeout_s": 4.0, "connect_timeout_s": 10.0}}
     with Bench(tmp_path, phrases, run=1, pace=1.0, sections=sections) as bench:
         bench.fresh()
-        bench.uplink.bytes_per_s, bench.uplink.piece = bits_per_s / 8, 500
+        bench.uplink.narrow(bits_per_s / 8)
         bench.faults += 1
         for n in range(3):
             bench.say(n)
         threading.Event().wait(lasts_s)
         narrow = list(bench.cloud.upgrades)
-        bench.uplink.bytes_per_s, bench.uplink.piece = None, 16 * 1024
+        bench.uplink.narrow(None)
         bench.settle(60)
         bench.fresh()
         said_s = len(bench.microphone.speech()) / 100

@@ -48,6 +48,15 @@ def test_a_clock_that_starts_in_the_past_does_not_make_a_new_day() -> None:
     assert (spent.day, spent.seconds) == ("2026-11-21", 100.0)
 
 
+def test_a_clock_that_was_ahead_once_counts_by_its_own_days_after_a_midnight() -> None:
+    spent = Spending(Cost(), ("2027-05-01", 100.0))
+    spent.pass_time(NOON, lambda: None)
+    spent.sent(10.0)
+    assert (spent.day, spent.seconds) == ("2027-05-01", 110.0)
+    spent.pass_time(NOON + DAY, lambda: None)
+    assert (spent.day, spent.seconds) == ("2026-11-22", 0.0)
+
+
 def test_a_clock_that_is_set_back_rightly_does() -> None:
     spent = spending(100.0, day="2099-01-01")
     assert (spent.day, spent.seconds) == ("2026-11-21", 0.0)

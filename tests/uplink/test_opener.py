@@ -70,9 +70,17 @@ def test_the_last_text_is_context_for_a_minute() -> None:
     opener.open()
     opener.committed("  ", now)
     opener.open()
-    opener.committed("turn right", now - CONTEXT_S - 1.0)
+    opener.committed("said before that", now - 1.0)
     opener.open()
-    assert mint.contexts == ["", "turn left", "turn left", ""]
+    assert mint.contexts == ["", "turn left", "turn left", "turn left"]
+
+
+def test_what_was_said_long_ago_is_no_context_whenever_it_was_answered() -> None:
+    mint = Mint(TransportError("away"))
+    opener = Opener(mint.new_session, mint.connect)
+    opener.committed("turn right", clock.now() - CONTEXT_S - 1.0)
+    opener.open()
+    assert mint.contexts == [""]
 
 
 def test_an_error_that_nobody_expects_is_not_hidden() -> None:
