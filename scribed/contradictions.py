@@ -80,12 +80,18 @@ def show(value: Any) -> str:
 
 def _audio_problems(audio: Audio) -> list[str]:
     problems = []
+    if audio.source == "url":
+        problems += [
+            f'audio.{name}: ffmpeg sees to that with audio.source = "url"; leave it 0'
+            for name in ("rate", "channels")
+            if getattr(audio, name)
+        ]
     if isinstance(audio.channel, str) and audio.channel != "mix":
         problems.append(refusal("audio.channel", audio.channel, '"mix", or a number from 0'))
     if isinstance(audio.channel, int) and not 0 <= audio.channel < (audio.channels or 8):
         allowed = f"a number from 0 to {(audio.channels or 8) - 1}"
         problems.append(refusal("audio.channel", audio.channel, allowed))
-    needed = {"file": "name a WAV file", "url": "name a URL that ffmpeg can read"}
+    needed = {"file": "name a recording", "url": "name a URL that ffmpeg can read"}
     if audio.source in needed and not audio.path:
         problems.append(
             f'audio.path: is needed with audio.source = "{audio.source}"; {needed[audio.source]}'

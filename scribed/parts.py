@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from scribed.capture.segmenter import Gate
 from scribed.capture.sources.urls import is_stream
@@ -114,7 +115,7 @@ def _open(audio: Audio) -> Source:
             from scribed.capture.sources.alsa import AlsaSource  # noqa: PLC0415
 
             return AlsaSource(audio)
-        case "file":
+        case "file" if _is_wav(audio.path):
             from scribed.capture.sources.pcm import FileSource  # noqa: PLC0415
 
             return FileSource(audio)
@@ -124,7 +125,17 @@ def _open(audio: Audio) -> Source:
             from scribed.capture.sources.pcm import StdinSource  # noqa: PLC0415
 
             return StdinSource(audio)
-        case "url":
+        case "file" | "url":
             from scribed.capture.sources.ffmpeg import FfmpegSource  # noqa: PLC0415
 
             return FfmpegSource(audio)
+
+
+def _is_wav(path: str) -> bool:
+    """Whether scribed reads it by itself; what cannot be opened is its own reader's to say."""
+    try:
+        with Path(path).expanduser().open("rb") as file:
+            magic = file.read(12)
+    except (OSError, ValueError, RuntimeError):
+        return True
+    return magic[:4] in (b"RIFF", b"RIFX", b"RF64") or not magic

@@ -344,7 +344,7 @@ def test_the_ends_of_a_range_are_in_it_and_what_is_beyond_is_told_both(
         ),
         (
             'audio.source = "file"',
-            'audio.path: is needed with audio.source = "file"; name a WAV file',
+            'audio.path: is needed with audio.source = "file"; name a recording',
         ),
         (
             'audio.device = ""',

@@ -84,6 +84,8 @@ def _show(loaded: loading.Loaded, environ: Mapping[str, str]) -> None:
             section = table
         if key == "audio.path" and "://" in value:
             value = _SECRET_IN_URL.sub("***", value)  # noqa: PLW2901
+        if key.endswith(".token_command"):
+            value = (*value[:1], *("***" for _ in value[1:]))  # noqa: PLW2901
         origin = loaded.origins.get(key, "default")
         print(f"{name + ' = ' + _toml(value):<42} # {origin}")
     instance = instance_of(loaded.path)

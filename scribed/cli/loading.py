@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from scribed.capture.sources import wanted
+from scribed.capture.sources import urls, wanted
 from scribed.config import Config
 from scribed.configfile import Origins, examine
 from scribed.errors import ConfigError, ScribedError
@@ -74,7 +74,13 @@ def read(path: Path, text: str, environ: Mapping[str, str]) -> Loaded:
         problems.append(str(exc))
     if config.mqtt.ca_file and not _is_file(Path(config.mqtt.ca_file)):
         problems.append(f"mqtt.ca_file: {config.mqtt.ca_file} is not a file; name a PEM file")
-    for look in (lambda: mqtt_password(config, environ), lambda: wanted.parse(config.audio.device)):
+    looks: list[Callable[[], object]] = [
+        lambda: mqtt_password(config, environ),
+        lambda: wanted.parse(config.audio.device),
+    ]
+    if config.audio.source == "url":
+        looks.append(lambda: urls.address(config.audio.path))
+    for look in looks:
         try:
             look()
         except ScribedError as exc:

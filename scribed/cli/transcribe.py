@@ -5,9 +5,8 @@ from __future__ import annotations
 import argparse
 import logging
 import os
-import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import msgspec
@@ -19,11 +18,15 @@ from scribed.configfile import examine
 from scribed.errors import ConfigError, ScribedError
 from scribed.parts import Provider
 from scribed.service import journal
+from scribed.transcribe import again, stdout
 from scribed.transcribe.formats import SUFFIXES
+from scribed.transcribe.mark import fingerprint
 from scribed.transcribe.output import FileOutlet, StreamOutlet
 from scribed.transcribe.progress import Screen
 from scribed.transcribe.run import Task, Transcription
 from scribed.transcribe.sound import Sound
+from scribed.transcribe.target import refuse_recording
+from scribed.uplink.providers.elevenlabs_query import notices
 
 DESCRIPTION = """\
 Write down what is said in each SOURCE: a recording (WAV; with ffmpeg also FLAC, MP3 and whatever it
@@ -39,7 +42,8 @@ as there); srt and vtt, subtitles cut at words.
 Ctrl-C writes what there is and says how to go on. With -o, a run that ended early in any way is
 taken up with --resume: nothing is missing then, and nothing doubled.
 
-Exit status: 0 all was told, or asked to stop; 1 something could not be heard or has no text.
+Exit status: 0 all was told, or asked to stop; 1 something could not be heard (a damaged recording
+as well) or has no text.
 
 Examples:
   scribed transcribe interview.wav
@@ -90,9 +94,26 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="send at most so many times faster than it was spoken [%(default)s]",
     )
     add("--language", metavar="CODE", help="instead of provider.language")
-    add("--rate", type=values.count, metavar="HZ", help="of raw samples [16000] or the device")
-    add("--channels", type=values.count, metavar="N", help="of raw samples [1] or the device")
-    add("--channel", type=int, metavar="N", help="hear only this one, from 0 [all, mixed]")
+    add(
+        "--rate",
+        type=int,
+        choices=values.RATES,
+        metavar="HZ",
+        help="of raw samples [16000] or the device",
+    )
+    add(
+        "--channels",
+        type=int,
+        choices=values.CHANNELS,
+        metavar="N",
+        help="of raw samples [1] or the device",
+    )
+    add(
+        "--channel",
+        type=values.channel,
+        metavar="N",
+        help="hear only this one, from 0 [all, mixed]",
+    )
     add("--raw", action="store_true", help="standard input is raw s16le, whatever it looks like")
     add("-v", "--verbose", action="store_true", help="the log, on stderr")
     parser.set_defaults(run=run, usage_error=parser.error)
@@ -110,6 +131,8 @@ def run(args: argparse.Namespace) -> int:
     else:  # what matters is told in words of its own
         logging.getLogger().addHandler(logging.NullHandler())
     Provider(config.provider, environ).check()
+    for notice in notices(config.provider):
+        screen.say(f"scribed: {notice}")
     tasks = _tasks(args, config, screen)
     return Transcription(
         tasks,
@@ -118,6 +141,7 @@ def run(args: argparse.Namespace) -> int:
         screen,
         jobs=args.jobs,
         speed=args.speed,
+        quiet=args.verbose,
     ).run()
 
 
@@ -166,8 +190,7 @@ def _outlet(
 
         def show(text: str) -> None:
             screen.clear()
-            sys.stdout.write(text)
-            sys.stdout.flush()
+            stdout.show(text)
 
         start_s, waits = args.start or 0.0, args.format == "text"
         return StreamOutlet(
@@ -188,21 +211,32 @@ def _outlet(
         path /= sound.stem + SUFFIXES[args.format]
     if any(isinstance(other, FileOutlet) and other.path == path for other in others):
         raise ScribedError(f"{path} would be of several sources; transcribe them one by one")
-    outlet = FileOutlet(path, args.format, sound.name, resume=args.resume, languages=languages)
+    refuse_recording(path, args.sources)
+    outlet = FileOutlet(
+        path,
+        args.format,
+        sound.name,
+        resume=args.resume,
+        address=fingerprint(sound.asked, sound.name),
+        languages=languages,
+    )
     outlet.begin_at(args.start or 0.0)
     return outlet
 
 
-def _again(args: argparse.Namespace, sound: Sound) -> str:
-    """The command that goes on with a source; `{start}` stands for where."""
-    words = ["scribed", "transcribe"]
-    words += [sound.name if word == sound.asked else word for word in sys.argv[2:]]
-    if args.output is not None:
-        return shlex.join([*words, *([] if args.resume else ["--resume"])])
-    if len(args.sources) == 1 and args.start is None:
-        return shlex.join([*words, "--start"]) + " {start}"
-    options = [] if args.format == "text" else ["--format", args.format]
-    return shlex.join(["scribed", "transcribe", *options, sound.name]) + " --start {start}"
+def _again(args: argparse.Namespace, sound: Sound) -> Callable[[float], str]:
+    """What makes the command that goes on with a source from a time on."""
+    shown = sound.name if sound.hides else sound.asked
+
+    def go_on(start_s: float) -> str:
+        more = ["--start", f"{start_s:.3f}"]
+        if args.output is not None:
+            more = [] if args.resume else ["--resume"]
+        return again.command(
+            ["scribed", *again.again(sys.argv[1:], args.sources, sound.asked, shown, more)]
+        )
+
+    return go_on
 
 
 def _audio(args: argparse.Namespace, config: Config) -> Audio:
@@ -211,10 +245,7 @@ def _audio(args: argparse.Namespace, config: Config) -> Audio:
     for key in ("rate", "channels", "channel"):
         if (value := getattr(args, key)) is not None:
             values[key] = value
-    try:
-        return msgspec.convert(values, Audio)
-    except msgspec.ValidationError as exc:
-        raise ScribedError(f"--rate, --channels, --channel: {exc}") from exc
+    return msgspec.convert(values, Audio)
 
 
 def _config(args: argparse.Namespace, environ: Mapping[str, str], screen: Screen) -> Config:

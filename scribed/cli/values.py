@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-import math
+from typing import get_args, get_type_hints
+
+from scribed.config import Audio
+from scribed.transcribe.mark import LONGEST_S
+
+RATES = [rate for rate in get_args(get_type_hints(Audio)["rate"]) if rate]
+"""What raw samples may have, and a device may be asked for."""
+CHANNELS = range(1, 9)
 
 
 def time(text: str) -> float:
@@ -11,7 +18,7 @@ def time(text: str) -> float:
     value = float(last)
     for n, part in enumerate(reversed(before), 1):
         value += int(part) * 60.0**n
-    if len(before) > 2 or not 0 <= value < math.inf:
+    if len(before) > 2 or not 0 <= value <= LONGEST_S:
         raise ValueError(text)
     return value
 
@@ -19,6 +26,13 @@ def time(text: str) -> float:
 def count(text: str) -> int:
     """A whole number from 1."""
     if (value := int(text)) < 1:
+        raise ValueError(text)
+    return value
+
+
+def channel(text: str) -> int:
+    """The number of a channel, from 0."""
+    if (value := int(text)) < 0:
         raise ValueError(text)
     return value
 

@@ -1,6 +1,8 @@
 """One utterance's audio file: how it is begun, grows, is sealed, moves and goes.
 
-`{seq:010}-{id}.open.wav` → `.sealed.wav`, and `.sending.wav` while it is sent after a restart.
+`{seq:010}-{id}.open.wav` → `.sealed.wav`, `.sending.wav` while it is sent after a restart, and
+`.answered.wav` from its answer until that is in the ledger: a crash is not on its account then, and
+it may have been published.
 Each step ends with a rename, so that a kill at any instant leaves a file that can be used.
 """
 
@@ -17,7 +19,9 @@ from scribed.model import SAMPLE_BYTES, UtteranceEnded
 from scribed.store.places import Place, blocks, copy, write_all
 from scribed.store.wav import HEADER_BYTES, Meta, header
 
-NAME = re.compile(r"(\d{10,19})-([0-9A-Za-z_-]{1,64})\.(open|sealed|sending)\.wav(\.part)?")
+NAME = re.compile(
+    r"(\d{10,19})-([0-9A-Za-z_-]{1,64})\.(open|sealed|sending|answered)\.wav(\.part)?"
+)
 """Groups: seq, id, kind, and whether it is a copy that was not finished."""
 PART = ".part"
 _FLAGS = os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
@@ -29,6 +33,7 @@ class Kind(enum.Enum):
     OPEN = "open"
     SEALED = "sealed"
     SENDING = "sending"
+    ANSWERED = "answered"
 
 
 def name(meta: Meta, kind: Kind) -> str:

@@ -163,7 +163,7 @@ def _adopt(file: AudioFile, result: Rescued) -> None:
             file.seal(end, meta.unix_offset, meta.clock_synced)
             file.checked = True
         else:
-            file.rename(Kind.SENDING if file.kind is Kind.SENDING else Kind.SEALED)
+            file.rename(Kind.SEALED if file.kind is Kind.OPEN else file.kind)
     except (OSError, ValueError) as exc:
         file.release()
         result.problems.append(f"{file.path} cannot be sealed: {exc}")

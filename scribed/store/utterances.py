@@ -204,11 +204,18 @@ class Utterances:
 
     def mark_sending(self, id: UtteranceId, sending: bool) -> None:
         """It is being sent after a restart, or is not any more: a sealed file's name tells."""
+        self._mark(id, Kind.SENDING if sending else Kind.SEALED)
+
+    def mark_answered(self, id: UtteranceId) -> None:
+        """It had its answer once, and stays so marked: it is never given up for a crash."""
+        self._mark(id, Kind.ANSWERED)
+
+    def _mark(self, id: UtteranceId, kind: Kind) -> None:
         file = self._files.get(id)
-        if file is None or file.open:
+        if file is None or file.open or file.kind is Kind.ANSWERED:
             return
         try:
-            file.rename(Kind.SENDING if sending else Kind.SEALED)
+            file.rename(kind)
         except OSError as exc:
             self._room.failed(file.place, exc)
 

@@ -224,8 +224,7 @@ class Store(Worker):
     def _take(self, item: Post) -> None:
         match item:
             case Final() | Closed():
-                # It has its answer: a crash from now on is not on its account.
-                self._shelf.utterances.mark_sending(item.started.id, sending=False)
+                self._shelf.utterances.mark_answered(item.started.id)
                 self._books.settle(item)
             case Delivered():
                 self._delivered(item)

@@ -14,11 +14,13 @@ from scribed.capture.sources.ffmpeg import PATIENCE_S
 from scribed.capture.vad import WebRtcVad
 from scribed.capture.worker import Capture, SourceEnded
 from scribed.config import Config
+from scribed.interfaces import Warned
 from scribed.model import (
     Alert,
     Closed,
     Event,
     Final,
+    Link,
     LinkState,
     SeqReserved,
     UtteranceId,
@@ -28,10 +30,12 @@ from scribed.model import (
 from scribed.parts import Provider, gate
 from scribed.service.names import new_id
 from scribed.transcribe.formats import Spoken
+from scribed.transcribe.opener import Opener
 from scribed.transcribe.order import Order, Told
 from scribed.transcribe.output import Outlet
+from scribed.transcribe.remarks import remarked, words
 from scribed.transcribe.settings import adapted
-from scribed.transcribe.sound import Opener, Sound
+from scribed.transcribe.sound import Sound, plain
 from scribed.uplink.worker import Drain, Uplink
 from scribed.worker import Budget, Crashed, Finished, Mailbox, Stop
 
@@ -77,6 +81,8 @@ class Job:
         self.start_s = start_s = outlet.mark.done_s
         self.inbox: Mailbox[Any] = Mailbox(limit=1_000_000)  # the budget bounds it
         self.failure: str | None = None  #: why not everything could be heard, or told
+        self.last_error: str | None = None  #: what last went wrong with the link
+        self.remarks: list[str] = []  #: what the service does not do as it was asked
         self.lost_ms = 0  #: sound that a device had and we did not get
         self.is_complete = False  #: the source was heard to its end
         self._grace_s = config.shutdown.grace_s
@@ -90,7 +96,7 @@ class Job:
         budget = Budget(AHEAD_BYTES)
         self._uplink = Uplink(
             config=config,
-            new_session=provider.session,
+            new_session=lambda before: remarked(provider.session(before), self.inbox.put),
             connect=provider.connect,
             check=provider.check,
             store=self._nowhere,
@@ -150,6 +156,11 @@ class Job:
         link = self._uplink.report.link
         return link.last_error if link.state is LinkState.BACKOFF else None
 
+    @property
+    def waited_for(self) -> str | None:
+        """What was wrong with the link when it was last tried; None: nothing."""
+        return self._uplink.report.link.last_error
+
     def take(self, item: object) -> None:
         """Take what a thread said. Raises what a thread has crashed by: a bug."""
         match item:
@@ -170,6 +181,10 @@ class Job:
             case Alert(code="no_device", message=message) if not self._heard_anything:
                 # Not there from the first: a mistake, and not a microphone that comes back.
                 self.fail(plain(message, self.sound.name))
+            case Warned():
+                self.remarks.append(words(item))
+            case Link(last_error=str(error)):
+                self.last_error = error
             case Finished(worker="capture"):
                 self._drain(clock.now() + self._patience_s)
             case _:
@@ -234,10 +249,3 @@ class Job:
             end_ms = round(since(final.ended.at) * 1000)
             spoken = Spoken(self.sound.name, final.started.seq, start_ms, end_ms, final)
             self.outlet.write(spoken, each.done_s)
-
-
-def plain(error: str, name: str) -> str:
-    """An error about a key of the configuration as one about the source that was named."""
-    for prefix in ("audio.path: ", "audio.device: ", f'"{name}" '):
-        error = error.removeprefix(prefix)
-    return error

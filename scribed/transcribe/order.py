@@ -6,6 +6,7 @@ without a hole: where it ends, a later run goes on.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from scribed.model import (
@@ -17,6 +18,10 @@ from scribed.model import (
     UtteranceId,
     UtteranceStarted,
 )
+from scribed.transcribe.progress import clock
+
+SHOWN = 5
+"""So many places are named where there was no text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,3 +105,16 @@ class Order:
 
     def _add_untold(self, started: UtteranceStarted, outcome: Outcome | None) -> None:
         self.untold.append(Untold(started.at - self._began, outcome))
+
+
+def listed(untold: Sequence[Untold]) -> str:
+    """`3 utterances: 2 no_speech (0:12, 1:03), 1 failed (2:00)`."""
+    kinds: dict[str, list[str]] = {}
+    for each in untold:
+        why = each.outcome.value if each.outcome is not None else "unanswered"
+        kinds.setdefault(why, []).append(clock(each.start_s))
+    said = []
+    for why, places in kinds.items():
+        more = ", …" if len(places) > SHOWN else ""
+        said.append(f"{len(places)} {why} ({', '.join(places[:SHOWN])}{more})")
+    return f"{len(untold)} utterance{'s' if len(untold) > 1 else ''}: {', '.join(said)}"

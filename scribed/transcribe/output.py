@@ -1,7 +1,8 @@
 """Where texts go: a file that a later run can go on with, or standard output.
 
 Beside a file that is not finished lies `FILE.resume`: how much of the source is told in how many
-bytes of the file. It is written behind each text, so a run may end in any way.
+bytes of the file. It is written behind each text, so a run may end in any way. While a run writes
+there is `FILE.lock` as well.
 """
 
 from __future__ import annotations
@@ -18,19 +19,7 @@ from msgspec.structs import replace
 
 from scribed.errors import ScribedError
 from scribed.transcribe.formats import Format, Spoken, Writer
-
-SUFFIX = ".resume"
-
-
-class Mark(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How far an unfinished file is; the contents of `FILE.resume`."""
-
-    source: str
-    format: Format
-    done_s: float = 0.0  #: of the source
-    nbytes: int = 0  #: of the file
-    cues: int = 0
-    utterances: int = 0
+from scribed.transcribe.mark import Lock, Mark, beside, read
 
 
 class Outlet(Protocol):
@@ -65,22 +54,25 @@ class FileOutlet:
         source: str,
         *,
         resume: bool,
+        address: str = "",
         languages: Collection[str] = (),
     ) -> None:
         self.path = path
         self.is_done = False  #: an earlier run has finished it
-        self.mark = Mark(source, form)
-        self._beside = path.with_name(path.name + SUFFIX)
+        self.mark = Mark(source, form, address=address)
+        self._beside = beside(path)
+        self._lock: Lock | None = None
         self._writer = Writer(form, languages=languages)
         self._file: FileIO | None = None
-        self._is_broken = False
+        self.is_broken = False  #: it could not be written
+        self._found = self._bytes_beside()
         if self._beside.exists():
             if not resume:
                 raise ScribedError(
                     f"{path} is not finished: add --resume to go on with it, or delete "
                     f"{self._beside} to begin anew"
                 )
-            self.mark = self._read(source, form)
+            self.mark = read(path, self.mark)
             self._writer.cues = self.mark.cues
         elif resume and path.exists():
             self.is_done = True
@@ -94,6 +86,15 @@ class FileOutlet:
         target = self.path if self.path.exists() else self.path.parent
         if self.path.is_dir() or not os.access(target, os.W_OK):
             raise ScribedError(f"{self.path} cannot be written; name another file with -o")
+        if self.path.exists() and not self.path.is_file():
+            return
+        try:
+            self._lock = Lock(self.path)
+        except OSError as exc:
+            raise ScribedError(f"{self.path} cannot be written: {exc.strerror}") from exc
+        if self._bytes_beside() != self._found:
+            self._unlock()
+            raise ScribedError(f"{self.path}: another run has written it meanwhile; begin again")
 
     def write(self, said: Spoken, done_s: float) -> None:
         text = self._writer.write(said)
@@ -105,17 +106,35 @@ class FileOutlet:
             self._put("", replace(self.mark, done_s=done_s))
 
     def close(self, *, complete: bool) -> None:
+        try:
+            self._finish(complete=complete)
+        finally:
+            self._unlock()
+
+    def _finish(self, *, complete: bool) -> None:
         if complete and self._file is None:
             self._put("", self.mark)
         if self._file is not None:
             with contextlib.suppress(OSError):  # all of it is written
                 self._file.close()
-        if complete and not self._is_broken:
+        if complete and not self.is_broken:
             self._beside.unlink(missing_ok=True)
+
+    def _unlock(self) -> None:
+        if self._lock is not None:
+            with contextlib.suppress(OSError):  # it is no lock any more, if it stays
+                self._lock.release()
+            self._lock = None
+
+    def _bytes_beside(self) -> bytes | None:
+        try:
+            return self._beside.read_bytes()
+        except OSError:
+            return None
 
     def _put(self, text: str, mark: Mark) -> None:
         """Write `text`, then what it means: the other way round it might be missing."""
-        if self._is_broken:
+        if self.is_broken:
             return
         try:
             if self._file is None:
@@ -128,7 +147,7 @@ class FileOutlet:
             self.mark = replace(mark, nbytes=mark.nbytes + len(raw))
             self._note()
         except OSError as exc:
-            self._is_broken = True  # nothing behind what is missing now
+            self.is_broken = True  # nothing behind what is missing now
             raise ScribedError(f"{self.path} cannot be written: {exc.strerror}") from exc
 
     def _note(self) -> None:
@@ -154,23 +173,12 @@ class FileOutlet:
         file.seek(self.mark.nbytes)
         return file
 
-    def _read(self, source: str, form: Format) -> Mark:
-        try:
-            mark = msgspec.json.decode(self._beside.read_bytes(), type=Mark)
-        except (OSError, msgspec.DecodeError) as exc:
-            raise ScribedError(f"{self._beside} cannot be read; delete it to begin anew") from exc
-        if (mark.source, mark.format) != (source, form):
-            raise ScribedError(
-                f"{self.path} is of {mark.source} as {mark.format}, and not of {source} as {form}; "
-                f"delete {self._beside} to begin anew"
-            )
-        return mark
-
 
 class StreamOutlet:
     """A part of standard output, handed to `show`; `start_s` is where this run begins.
 
-    Where it `waits`, everything is held until `release()`.
+    Where it `waits`, everything is held until `release()`. What raises `ScribedError` in `show` is
+    not told: nothing more is shown then, and `mark` stays where it was.
     """
 
     def __init__(
@@ -187,17 +195,20 @@ class StreamOutlet:
         self.mark = Mark(source, form, done_s=start_s)
         self._writer = Writer(form, languages=languages)
         self._title, self._show = title, show
+        self._first, self.is_broken = self.mark, False
         self._waits, self._held, self._has_begun = waits, "", False
 
     def open(self) -> None:
         """Nothing is said before there is something to say."""
 
     def write(self, said: Spoken, done_s: float) -> None:
+        if self.is_broken:
+            return
         self._say(self._begin() + self._writer.write(said))
         self.mark = replace(self.mark, done_s=done_s, utterances=said.seq)
 
     def passed(self, done_s: float) -> None:
-        if done_s > self.mark.done_s:
+        if done_s > self.mark.done_s and not self.is_broken:
             self.mark = replace(self.mark, done_s=done_s)
 
     def close(self, *, complete: bool) -> None:
@@ -208,8 +219,11 @@ class StreamOutlet:
         """Its turn has come."""
         self._waits = False
         held, self._held = self._held, ""
-        if held:
-            self._show(held)
+        try:
+            self._say(held)
+        except ScribedError:
+            self.mark = self._first  # nothing of it was seen
+            raise
 
     def _begin(self) -> str:
         if self._has_begun:
@@ -220,5 +234,9 @@ class StreamOutlet:
     def _say(self, text: str) -> None:
         if self._waits:
             self._held += text
-        elif text:
-            self._show(text)
+        elif text and not self.is_broken:
+            try:
+                self._show(text)
+            except ScribedError:
+                self.is_broken = True  # nothing behind what is missing now
+                raise

@@ -34,7 +34,10 @@ def line(parts: Sequence[Part], began: Sequence[float], elapsed_s: float, width:
     names = ", ".join(part.name for part in running)
     trouble = next((part.trouble for part in running if part.trouble), None)
     share = _share(parts, began)
-    if share is None:
+    if trouble:  # it needs the room more than the bar
+        part = f"{share:.0%}  " if share is not None else ""
+        said = f"{part}waits: {trouble}  {names}"
+    elif share is None:
         times = ", ".join(f"{clock(part.done_s)} of {clock(part.heard_s)}" for part in running)
         said = f"{times} told  {names}"
     else:
@@ -43,8 +46,6 @@ def line(parts: Sequence[Part], began: Sequence[float], elapsed_s: float, width:
         if len(parts) > 1:
             said += f"{sum(part.is_over for part in parts)} of {len(parts)}  "
         said += f"{_left(share, elapsed_s)}  {names}"
-    if trouble:
-        said = f"{said}  waits: {trouble}"
     return said if len(said) <= width else said[: width - 1] + "…"
 
 

@@ -13,17 +13,15 @@ from types import FrameType
 from scribed.config import Config
 from scribed.errors import ExitStatus, ScribedError
 from scribed.parts import Provider
-from scribed.transcribe.job import CAPTURE_STOP_S, Job, plain
-from scribed.transcribe.order import Untold
+from scribed.transcribe.job import CAPTURE_STOP_S, Job
+from scribed.transcribe.order import listed
 from scribed.transcribe.output import FileOutlet, StreamOutlet
 from scribed.transcribe.progress import EVERY_S, Part, Screen, clock, line
-from scribed.transcribe.sound import Sound
+from scribed.transcribe.sound import Sound, plain
 from scribed.worker import Mailbox
 
 TICK_S = 0.1
 """How often the jobs are looked at, whatever they say."""
-SHOWN = 5
-"""So many places are named where there was no text."""
 
 
 @dataclass(slots=True)
@@ -32,7 +30,7 @@ class Task:
 
     sound: Sound
     outlet: FileOutlet | StreamOutlet
-    again: str  #: the command that goes on with it; "" where none can
+    again: Callable[[float], str]  #: the command that goes on with it from there
     job: Job | None = None
     is_over: bool = False
     failed: bool = False
@@ -50,6 +48,7 @@ class Transcription:
         *,
         jobs: int,
         speed: float,
+        quiet: bool = False,
     ) -> None:
         self._tasks, self._config, self._new_provider = tasks, config, new_provider
         self._most, self._speed = jobs, speed
@@ -58,6 +57,8 @@ class Transcription:
         self._signals: Mailbox[int] = Mailbox()
         self._stopping = self._leaving = False
         self._screen = screen
+        self._said: set[str] = set()  # of what the services remark
+        self._quiet = quiet  # the log tells it
         self._began = self._drawn_at = time.monotonic()
 
     def run(self) -> ExitStatus:
@@ -106,7 +107,10 @@ class Transcription:
         """Let the first source that is not finished speak, after all before it."""
         for task in self._tasks:
             if isinstance(task.outlet, StreamOutlet):
-                task.outlet.release()
+                try:
+                    task.outlet.release()
+                except ScribedError as exc:
+                    self._give_up(task, str(exc))
             if not task.is_over and not everything:
                 break
 
@@ -122,10 +126,8 @@ class Transcription:
 
     def _look(self) -> None:
         for _ in self._signals.drain():
-            self._leaving, self._stopping = self._stopping, True
-            for task in self._running:
-                assert task.job is not None
-                task.job.stop()
+            self._leaving = self._stopping
+            self._stop()
         for task in list(self._running):
             job = task.job
             assert job is not None
@@ -133,12 +135,37 @@ class Transcription:
                 for item in job.inbox.drain():
                     job.take(item)
             except ScribedError as exc:  # the disk is full
-                job.fail(str(exc))
+                self._give_up(task, str(exc))
+            self._remark(job)
             job.tick()
             if job.is_over:
                 self._running.remove(task)
                 self._end(task)
                 self._release()
+
+    def _give_up(self, task: Task, why: str) -> None:
+        """What is told of a source cannot be written: if not on standard output, then of none."""
+        if task.is_over:
+            task.failed = True
+            self._screen.say(f"scribed: {task.sound.name}: {why}")
+            self._advise(task, "not all of it is told")
+        elif task.job is not None:
+            task.job.fail(why)
+        if isinstance(task.outlet, StreamOutlet):
+            self._stop()
+
+    def _stop(self) -> None:
+        self._stopping = True
+        for task in self._running:
+            assert task.job is not None
+            task.job.stop()
+
+    def _remark(self, job: Job) -> None:
+        remarks, job.remarks = job.remarks, []
+        for remark in remarks:
+            if remark not in self._said and not self._quiet:
+                self._screen.say(f"scribed: {remark}")
+            self._said.add(remark)
 
     def _take_signals(self) -> None:
         def post(number: int, _frame: FrameType | None) -> None:
@@ -157,6 +184,7 @@ class Transcription:
             job.finish(wait_s=wait_s)
         except ScribedError as exc:
             job.failure = job.failure or str(exc)
+        self._remark(job)
         task.is_over = True
         untold = job.order.untold
         is_whole = job.is_complete and all(each.outcome is not None for each in untold)
@@ -167,7 +195,9 @@ class Transcription:
             job.failure = job.failure or str(exc)
         asked = self._stopping and job.failure is None
         task.failed = not asked and (
-            job.failure is not None or any(each.is_loss for each in untold)
+            job.failure is not None
+            or sound.damage is not None
+            or any(each.is_loss for each in untold)
         )
         for said in (job.failure, sound.damage):
             if said:
@@ -175,15 +205,21 @@ class Transcription:
         if can_go_on:  # what has no answer yet is no loss
             untold = [each for each in untold if each.outcome is not None]
         if untold:
-            self._screen.say(f"scribed: {name}: no text for {_listed(untold)}")
+            why = job.last_error if any(each.is_loss for each in untold) else None
+            last = f"; the last error was: {why}" if why else ""
+            self._screen.say(f"scribed: {name}: no text for {listed(untold)}{last}")
         if job.lost_ms:
             self._screen.say(f"scribed: {name}: {job.lost_ms} ms of sound were lost")
-        if can_go_on and (asked or task.outlet.mark.done_s > job.start_s):
+        if asked and can_go_on and job.waited_for:
+            self._screen.say(f"scribed: {name}: it waited: {job.waited_for}")
+        has_more = asked or task.outlet.is_broken or task.outlet.mark.done_s > job.start_s
+        if can_go_on and has_more:
             self._advise(task, f"told up to {clock(task.outlet.mark.done_s)}")
 
     def _advise(self, task: Task, what: str) -> None:
-        go_on = f"; go on with: {task.again}" if task.again else ""
-        go_on = go_on.replace("{start}", f"{task.outlet.mark.done_s:.3f}")
+        go_on = f"; go on with: {task.again(task.outlet.mark.done_s)}"
+        if task.sound.hides:
+            go_on += " (with the whole URL, its query as well)"
         self._screen.say(f"scribed: {task.sound.name}: {what}{go_on}")
 
     # For people
@@ -214,16 +250,3 @@ def _part(task: Task) -> Part:
 
 def _began(task: Task) -> float:
     return 0.0 if task.job is None else task.job.start_s
-
-
-def _listed(untold: Sequence[Untold]) -> str:
-    """`3 utterances: 2 no_speech (0:12, 1:03), 1 failed (2:00)`."""
-    kinds: dict[str, list[str]] = {}
-    for each in untold:
-        why = each.outcome.value if each.outcome is not None else "unanswered"
-        kinds.setdefault(why, []).append(clock(each.start_s))
-    said = []
-    for why, places in kinds.items():
-        more = ", …" if len(places) > SHOWN else ""
-        said.append(f"{len(places)} {why} ({', '.join(places[:SHOWN])}{more})")
-    return f"{len(untold)} utterance{'s' if len(untold) > 1 else ''}: {', '.join(said)}"

@@ -45,39 +45,39 @@ def container(head: bytes) -> str | None:
     return None
 
 
-def head(fd: int) -> bytes:
-    """The first bytes that wait at `fd`, which stay there; waits for them, or for the end.
+def head(fd: int, nbytes: int = HEAD_BYTES) -> bytes:
+    """The first `nbytes` that wait at `fd`, which stay there; waits for them, or for the end.
 
     Empty also where it cannot be looked into, as a terminal.
     """
     mode = os.fstat(fd).st_mode
     if stat.S_ISREG(mode):
-        return os.pread(fd, HEAD_BYTES, os.lseek(fd, 0, os.SEEK_CUR))
+        return os.pread(fd, nbytes, os.lseek(fd, 0, os.SEEK_CUR))
     if not (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)):
         return b""
     poller = select.poll()
     poller.register(fd, select.POLLIN)
     while True:
         events = poller.poll()[0][1]
-        seen = _peek_pipe(fd) if stat.S_ISFIFO(mode) else _peek_socket(fd)
-        if len(seen) >= HEAD_BYTES or not seen or events & select.POLLHUP:
+        seen = (_peek_pipe if stat.S_ISFIFO(mode) else _peek_socket)(fd, nbytes)
+        if len(seen) >= nbytes or not seen or events & select.POLLHUP:
             return seen
         select.select((), (), (), WAIT_S)
 
 
-def _peek_pipe(fd: int) -> bytes:
+def _peek_pipe(fd: int, nbytes: int) -> bytes:
     """tee(2) copies what is in a pipe to another, and takes nothing."""
     reading, writing = os.pipe()
     try:
-        if ctypes.CDLL(None, use_errno=True).tee(fd, writing, HEAD_BYTES, 0) <= 0:
+        if ctypes.CDLL(None, use_errno=True).tee(fd, writing, nbytes, 0) <= 0:
             return b""
-        return os.read(reading, HEAD_BYTES)
+        return os.read(reading, nbytes)
     finally:
         os.close(reading)
         os.close(writing)
 
 
-def _peek_socket(fd: int) -> bytes:
+def _peek_socket(fd: int, nbytes: int) -> bytes:
     with socket.socket(fileno=os.dup(fd)) as peer, contextlib.suppress(OSError):
-        return peer.recv(HEAD_BYTES, socket.MSG_PEEK)
+        return peer.recv(nbytes, socket.MSG_PEEK)
     return b""

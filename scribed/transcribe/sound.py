@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import os
 import stat
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,18 +14,19 @@ import msgspec
 from scribed.capture.sources import urls, wav
 from scribed.config import Audio
 from scribed.errors import SourceError
-from scribed.interfaces import EndOfInput, Source
-from scribed.model import RATE, SAMPLE_BYTES, Block, pcm_bytes, seconds
+from scribed.interfaces import Source
+from scribed.model import RATE
 from scribed.transcribe.sniff import container, head
 
 if TYPE_CHECKING:
     from scribed.capture.sources.ffmpeg import FfmpegSource
+    from scribed.capture.sources.pcm import FileSource
 
 ALSA = "alsa:"
-CREDIT_S = 0.25
-"""So far behind its speed a source may make up for it: its reader sleeps in between."""
-SKIP_S = 0.05
-"""How long one read may spend on what is skipped: there is mail to be taken."""
+HEADER_BYTES = 1024
+"""A WAV that is piped in has told by then how long it is."""
+SHORT_S = 1.0
+"""ffmpeg ends a torn pipe at its last whole packet: what lacks no more than this is whole."""
 
 
 class Sound:
@@ -47,7 +47,9 @@ class Sound:
         self.name = self._name(asked)
         self._audio, self._raw = audio, raw
         self._kind: str | None = None  # of file that standard input is
-        self._opened: FfmpegSource | None = None
+        self.length_s: float | None = None  #: of what is not live; known at its end
+        self._opened: FfmpegSource | FileSource | None = None
+        self._declared_s: float | None = None  # by the header of what is piped in
 
     @property
     def repeats(self) -> bool:
@@ -59,7 +61,16 @@ class Sound:
     @property
     def damage(self) -> str | None:
         """Why there may be more in it than was heard; known at its end."""
-        return None if self._opened is None else self._opened.damage
+        found = None if self._opened is None else self._opened.damage
+        whole_s, heard_s = self._declared_s, self.length_s
+        if found or whole_s is None or heard_s is None or whole_s - heard_s <= SHORT_S:
+            return found
+        return f"is damaged; {heard_s:.1f} s of {whole_s:.1f} s could be heard"
+
+    @property
+    def hides(self) -> bool:
+        """Its name does not show all of its address: a query, a password."""
+        return self.may_be_live and not self.is_device and self.name != self.asked
 
     def look(self) -> None:
         """Find out what standard input is: waits for its first bytes, for as long as it takes."""
@@ -71,6 +82,8 @@ class Sound:
             self.note = f"standard input is raw s16le, {rate} Hz, channels: {channels}"
         else:
             self.note = f"standard input begins like {self._kind}: ffmpeg reads it"
+            if self._kind == "WAV":
+                self._declared_s = _declared_s(head(0, HEADER_BYTES))
 
     @property
     def stem(self) -> str:
@@ -107,9 +120,10 @@ class Sound:
         if not self.may_be_live and (length_s := wav_seconds(self.asked)) is not None:
             from scribed.capture.sources.pcm import FileSource  # noqa: PLC0415
 
-            source = FileSource(self._form(source="file", path=self.asked, rate=0, channels=0))
+            form = self._form(source="file", path=self.asked, rate=0, channels=0)
+            self._opened = FileSource(form)
             self.duration_s = length_s
-            return source
+            return self._opened
         from scribed.capture.sources.ffmpeg import FfmpegSource  # noqa: PLC0415
 
         opened = FfmpegSource(self._form(source="url", path=self.asked, rate=0, channels=0))
@@ -123,7 +137,9 @@ class Sound:
     def _name(self, asked: str) -> str:
         if self.is_stdin:
             return "stdin"
-        return urls.shown(asked) if self.may_be_live and not self.is_device else asked
+        if self.may_be_live and not self.is_device:
+            return urls.shown(asked)
+        return os.fsencode(asked).decode(errors="replace")
 
 
 def wav_seconds(path: str) -> float | None:
@@ -133,107 +149,27 @@ def wav_seconds(path: str) -> float | None:
             if not Path(path).is_file():
                 return None
             header = wav.read_header(file, path)
-            size = header.size
-            if size is None:
-                size = os.fstat(file.fileno()).st_size - file.tell()
-            return size / (header.rate * header.channels * header.bits / 8)
+            there = os.fstat(file.fileno()).st_size - file.tell()
+            return min(header.size or there, there) / _second(header)
     except (OSError, ValueError, SourceError):
         return None
 
 
-class Opener:
-    """Opens a sound, as often as it takes, for the capture thread.
-
-    What it opens counts its times from `began`: what waits for its reader (a file) by its samples,
-    what is live by the clock. It is heard from `start_s` on, at most `speed` times as fast as it
-    was spoken. `skip` is given each frame before that: the VAD decides by what it has heard, and so
-    the gate cuts a source that is taken up as it would have cut the whole.
-    """
-
-    def __init__(
-        self,
-        sound: Sound,
-        *,
-        began: float,
-        start_s: float,
-        speed: float,
-        frame_ms: int,
-        skip: Callable[[bytes], object],
-    ) -> None:
-        self._sound, self._began, self.speed = sound, began, speed
-        self.frame_bytes = pcm_bytes(frame_ms)
-        frame_samples = self.frame_bytes // SAMPLE_BYTES
-        self.first = round(start_s * RATE) // frame_samples * frame_samples  #: sample to be heard
-        self._skip = skip
-        self._shift: float | None = None
-        self._heard_to = began
-
-    def __call__(self) -> Source:
-        return _Timed(self._sound, self)
-
-    def skip(self, pcm: bytes) -> None:
-        """Pass over whole frames."""
-        for start in range(0, len(pcm), self.frame_bytes):
-            self._skip(pcm[start : start + self.frame_bytes])
-
-    def at(self, source: Source, block: Block) -> float:
-        """When a block was heard, from the beginning."""
-        if not source.live:
-            return self._began + block.position / RATE
-        if self._shift is None:
-            self._shift = self._began - block.at
-        at = max(block.at + self._shift, self._heard_to)  # a stream that comes back may overlap
-        self._heard_to = at + seconds(len(block.pcm))
-        return at
-
-
-class _Timed:
-    """A `Source` on another: see `Opener`."""
-
-    def __init__(self, sound: Sound, opener: Opener) -> None:
-        source = sound.open()
-        self.live, self.device = source.live, source.device
-        self._sound, self._source, self._opener = sound, source, opener
-        self._first = 0 if source.live else opener.first
-        self._free_at = 0.0
-
-    def pollable(self) -> list[tuple[int, int]]:
-        return self._source.pollable()
-
-    def read(self) -> Block | None:
-        if not self.live and time.monotonic() < self._free_at:
-            return None
-        try:
-            block = self._next()
-        except SourceError as exc:
-            if self.live:
-                raise
-            self._sound.failure = str(exc)  # nobody is to open it again, and hear it from its start
-            raise EndOfInput from exc
-        finally:
-            self.device = self._source.device
-        if block is None:
-            return None
-        self._pace(seconds(len(block.pcm)))
-        return block._replace(at=self._opener.at(self._source, block))
-
-    def close(self) -> None:
-        self._source.close()
-
-    def _next(self) -> Block | None:
-        """The next block behind what is skipped."""
-        until = time.monotonic() + SKIP_S
-        while (block := self._source.read()) is not None:
-            skipped = max(0, self._first - block.position) * SAMPLE_BYTES
-            self._opener.skip(block.pcm[:skipped])
-            if skipped < len(block.pcm):
-                position = max(self._first, block.position)
-                return Block(block.pcm[skipped:], position, block.at + seconds(skipped))
-            if time.monotonic() > until:
-                break
+def _declared_s(begins: bytes) -> float | None:
+    """How long a WAV that `begins` so says it is; None: it does not."""
+    try:
+        header = wav.read_header(io.BytesIO(begins), "standard input")
+    except SourceError:  # ffmpeg takes more kinds of it
         return None
+    return None if header.size is None else header.size / _second(header)
 
-    def _pace(self, lasts_s: float) -> None:
-        self._free_at = (
-            max(self._free_at, time.monotonic() - CREDIT_S) + lasts_s / self._opener.speed
-        )
+
+def _second(header: wav.Header) -> float:
+    return header.rate * header.channels * header.bits / 8
+
+
+def plain(error: str, name: str) -> str:
+    """An error about a key of the configuration as one about the source that was named."""
+    for prefix in ("audio.path: ", "audio.device: ", f'"{name}" '):
+        error = error.removeprefix(prefix)
+    return error

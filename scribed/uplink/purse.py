@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 
 from scribed import clock
 from scribed.config import Cost
 from scribed.uplink.cost import Spending
 from scribed.uplink.troubles import Troubles
+
+logger = logging.getLogger(__name__)
 
 
 class Purse:
@@ -23,6 +26,7 @@ class Purse:
     ) -> None:
         self.spending = Spending(settings, spent)
         self._remember, self._clock_synced, self._troubles = remember, clock_synced, troubles
+        self._told = False  # that the limit is reached
 
     def spend(self, seconds: float, *, last: bool) -> Spending:
         """So much more was sent; `last`: nothing more will be. How that stands."""
@@ -30,9 +34,12 @@ class Purse:
         spending.pass_time(clock.wall(), self._clock_synced)
         spending.sent(seconds)
         if spending.at_limit:
+            if not self._told:
+                logger.warning("%s", spending.message())
             self._troubles.raise_("budget", spending.message())
         else:
             self._troubles.clear("budget")
+        self._told = spending.at_limit
         if (due := spending.to_remember(clock.now(), last=last)) is not None:
             self._remember(*due)
         return spending

@@ -328,6 +328,8 @@ class Uplink(Worker):
         """Bring what is reported up to date, and what audio may yet be sent on this day."""
         spending = self._purse.spend(self._usage.take_billed_s(), last=last)
         self._backlog.shut, self._waiting.gives_up = spending.shut, spending.gives_up
+        if spending.shut and self.report.link.state is LinkState.IDLE:
+            self._set_link(LinkState.IDLE, spending.message())
         self._waiting.count()
         report, usage = self.report, self._usage
         before = report.tally, report.billed_s, report.connects, report.rotations

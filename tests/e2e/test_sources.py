@@ -39,7 +39,7 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 
 
 @needs_ffmpeg
-@pytest.mark.parametrize("where", ["file", "http"])
+@pytest.mark.parametrize("where", ["file", "url", "http"])
 def test_a_recording_that_only_ffmpeg_reads_is_heard_to_its_end(
     voices: dict[str, bytes], web: tuple[Path, str], tmp_path: Path, where: str
 ) -> None:
@@ -47,10 +47,10 @@ def test_a_recording_that_only_ffmpeg_reads_is_heard_to_its_end(
     sound = b"".join(silence(0.5) + voices[word] + silence(1.0) for word in ("seven", "kitchen"))
     command = ["ffmpeg", "-v", "error", "-f", "s16le", "-ar", str(RATE), "-ac", "1", "-i", "-"]
     subprocess.run([*command, str(served / "said.flac")], input=sound, check=True)
-    path = str(served / "said.flac") if where == "file" else f"{url}/said.flac?key=s3cret-query"
+    path = f"{url}/said.flac?key=s3cret-query" if where == "http" else str(served / "said.flac")
     with Server(recognizer=lambda: ByItsSound(voices), warmup_s=0.0) as service:
         sections = {
-            "audio": {"source": "url", "path": path, "pace": "fast"},
+            "audio": {"source": "file" if where == "file" else "url", "path": path, "pace": "fast"},
             "provider": {"url": service.url},
         }
         with WatchedRobot(tmp_path, sections) as robot:

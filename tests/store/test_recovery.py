@@ -180,6 +180,17 @@ def test_an_utterance_with_which_the_daemon_crashed_three_times_is_set_aside(hou
     assert len(list((house.state / "quarantine").iterdir())) == 1
 
 
+def test_an_utterance_that_had_its_answer_once_is_never_set_aside_for_a_crash(house: House) -> None:
+    life = house.life()
+    say(life.utterances, 1, PIECE)
+    life.utterances.mark_answered(utterance(1))  # and it may have been published
+    for _ in range(5):
+        life.utterances.mark_sending(utterance(1), sending=True)
+        life = house.life()
+        assert recovered(life) == [1]
+    assert tuple(life.recovery.unpublished) == ()
+
+
 def test_a_clean_end_while_it_is_sent_is_not_held_against_it(house: House) -> None:
     life = house.life()
     say(life.utterances, 1, PIECE)

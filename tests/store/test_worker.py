@@ -377,7 +377,7 @@ def test_a_number_that_another_utterance_has_costs_no_audio(house: House) -> Non
     speak(life, 2)
     life.post(replace(final(2), started=replace(started(2), seq=1)))
     ask(life, "restate")
-    assert files(house) == ["2 sealed run"]
+    assert files(house) == ["2 answered run"]
     eventually(lambda: life.store.report.dropped == 1)
     life.post(Delivered(utterance(2), 1))
     eventually(lambda: files(house) == [])
@@ -571,7 +571,7 @@ def test_a_disk_that_may_only_be_read_is_used_again_when_it_may_be_written(tmp_p
             life.post(final(2), Reserve(20))
             assert life.capture.get(SOON) == SeqReserved(20 + BLOCK)
             eventually(lambda: life.store.report.ledger_trouble)
-            eventually(lambda: files(house) == ["2 sealed run"])
+            eventually(lambda: files(house) == ["2 answered run"])
         house.now += 61.0
         life.post(LinkWell(False))
         eventually(lambda: life.store.report.ledger_trouble is None)

@@ -707,9 +707,18 @@ def test_each_http_status_has_its_remedy(
 ) -> None:
     dialogue = Dialogue()
     dialogue.session.refused(status, "because", retry_after_s)
-    assert dialogue.depart().failed == Failed(
-        remedy, f"HTTP {status} because", None, alert, retry_after_s
-    )
+    said = f"HTTP {status} because"
+    if status in (200, 404):
+        said = f"HTTP {status} (because): no speech service answers there; correct provider.url"
+    assert dialogue.depart().failed == Failed(remedy, said, None, alert, retry_after_s)
+
+
+def test_a_page_is_not_repeated() -> None:
+    dialogue = Dialogue()
+    dialogue.session.refused(503, "<html>Bad gateway</html>", None)
+    failed = dialogue.depart().failed
+    assert failed is not None
+    assert failed.reason == "HTTP 503"
 
 
 def test_an_answer_is_owed_from_when_the_commit_left_the_machine() -> None:

@@ -50,6 +50,7 @@ class Dialogue:
     def say(self, id: str, duration_ms: int = 500, attempt: int = 1) -> Dialogue:
         self.session.start(UtteranceId(id), self.now, attempt=attempt)
         self.session.audio(b"\1\0" * (pcm_bytes(duration_ms) // 2), self.now)
+        self.wait(duration_ms / 1000)
         self.session.end(self.now)
         self.session.departed(UtteranceId(id), self.now)
         return self.collect()
@@ -150,7 +151,7 @@ def test_each_route_gets_the_language_in_its_own_form(
     (message,) = dialogue.sent
     header = message[4 : 4 + message[3]] if isinstance(message, bytes) else message
     assert json.loads(header).get("language_code") == sent
-    answer = dialogue.hear(asr_reply="Hello.").wait(0.25).events[-1]
+    answer = dialogue.hear(asr_reply="Hello.").wait(2).events[-1]
     assert isinstance(answer, Committed)
     assert answer.answer.language == sent
 
@@ -266,6 +267,61 @@ def test_what_belongs_to_nobody_is_counted() -> None:
     dialogue.hear(type="no such type").hear(nothing=1)
     assert (dialogue.session.ignored_finals, dialogue.session.unknown_messages) == (2, 2)
     assert len([event for event in dialogue.events if isinstance(event, Warned)]) == 1
+
+
+@pytest.mark.parametrize(
+    ("route", "expected"), [("elevenlabs", 0.25), ("google", 1.5), ("riva", 1.5)]
+)
+def test_what_follows_a_final_is_waited_for_longer_where_no_partial_announces_it(
+    route: str, expected: float
+) -> None:
+    dialogue = Dialogue(openmind={"route": route, "settle_s": 1.5}).ready().say("a").wait(0.3)
+    dialogue.hear(asr_reply="Stop.").wait(expected - 0.01)
+    assert dialogue.texts == []
+    assert dialogue.wait(0.02).texts == [("a", "Stop.")]
+
+
+def test_old_speech_sent_at_once_is_given_the_time_it_took_to_speak() -> None:
+    dialogue = Dialogue().ready()
+    dialogue.session.start(UtteranceId("a"), dialogue.now)
+    dialogue.session.audio(bytes(pcm_bytes(10_000)), dialogue.now)
+    dialogue.session.end(dialogue.now)
+    dialogue.session.departed(UtteranceId("a"), dialogue.now)
+    dialogue.wait(1).hear(asr_reply="Turn left.").wait(9.24)
+    assert dialogue.texts == []
+    assert dialogue.wait(0.01).texts == [("a", "Turn left.")]
+
+
+def test_what_waited_for_its_turn_is_old_speech_too() -> None:
+    dialogue = Dialogue().ready().say("a")
+    dialogue.session.start(UtteranceId("b"), dialogue.now)
+    dialogue.session.audio(bytes(pcm_bytes(4000)), dialogue.now)
+    dialogue.wait(4).hear(asr_reply="One.").wait(0.25)
+    sent_at = dialogue.now
+    dialogue.session.end(dialogue.now)
+    dialogue.session.departed(UtteranceId("b"), dialogue.now)
+    dialogue.wait(0.5).hear(asr_reply="Two.").wait(sent_at + 4.24 - dialogue.now)
+    assert dialogue.texts == [("a", "One.")]
+    assert dialogue.wait(0.02).texts == [("a", "One."), ("b", "Two.")]
+
+
+@pytest.mark.parametrize("attempt", [1, 2, 7])
+def test_a_service_that_never_said_a_word_is_at_fault_for_its_silence(attempt: int) -> None:
+    dialogue = Dialogue().ready().say("a", attempt=attempt).wait(100)
+    assert dialogue.texts == []
+    assert dialogue.failed.remedy is (Remedy.RECONNECT if attempt == 1 else Remedy.BACK_OFF)
+
+
+@pytest.mark.parametrize("kind", ["partial", "final"])
+def test_one_that_did_may_have_had_nothing_to_hear_and_is_told_nothing_more(kind: str) -> None:
+    dialogue = Dialogue().ready().hear(type=kind, asr_reply="murmur").say("a", attempt=2).wait(100)
+    (answer,) = (event for event in dialogue.events if isinstance(event, Committed))
+    assert (answer.answer.text, answer.answer.guessed) == ("", True)
+    assert answer.final_reason == "no_commit"
+    assert dialogue.failed.remedy is Remedy.RECONNECT
+    dialogue.sent.clear()
+    assert dialogue.say("b").hear(asr_reply="late").wait(100).sent == []
+    assert dialogue.texts == [("a", "")]
 
 
 # Errors

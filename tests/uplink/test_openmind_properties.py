@@ -81,6 +81,7 @@ class Performance:
         self.begun: list[str] = []
         self.unanswered: list[str] = []
         self.answered: dict[str, str] = {}
+        self.supposed: list[str] = []  # of whom nothing was heard
         self.partials: list[str] = []
         self.over: Failed | None = None
         self._open: str | None = None
@@ -160,6 +161,9 @@ class Performance:
                 assert [event.utterance_id] == self.unanswered, "not the one that is next"
                 assert event.utterance_id not in self.answered
                 self.answered[event.utterance_id] = event.answer.text
+                assert event.answer.guessed == (event.final_reason == "no_commit")
+                if event.answer.guessed and not event.answer.text:
+                    self.supposed.append(event.utterance_id)
                 self.unanswered.clear()
 
 
@@ -194,6 +198,105 @@ def test_every_utterance_is_answered_once_or_the_session_fails(
     performance.finish()
     assert performance.over is not None or [*performance.answered] == performance.begun
     assert performance.session.sent_s() <= len(performance.begun) * 1.6
+    if performance.supposed:
+        assert performance.supposed == [[*performance.answered][-1]], "it goes on after a guess"
+        assert performance.over is not None
+        assert performance.begun.index(performance.supposed[0]) % 2 == 0, "the first attempt"
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    script=st.lists(
+        st.one_of(
+            st.sampled_from(["say", "say", 0.1, 5.0]),
+            st.just(json.dumps({"asr_reply": ""})),
+            st.just(json.dumps({"type": "partial", "asr_reply": " "})),
+            st.just(json.dumps({"type": "speech_start"})),
+        ),
+        max_size=40,
+    ),
+    greeted=st.booleans(),
+    route=st.sampled_from(["elevenlabs", "google", "riva"]),
+)
+def test_of_a_service_without_a_word_it_is_never_supposed_that_nobody_spoke(
+    script: list[object], greeted: bool, route: str
+) -> None:
+    performance = Performance(route=route)
+    if greeted:
+        performance.hear(CONNECTION)
+    perform(performance, script)
+    performance.finish()
+    assert performance.supposed == []
+    assert performance.over is None or performance.over.remedy.value in ("reconnect", "back_off")
+
+
+def overheard(
+    route: str, sentences: list[tuple[float, float]], rate: float, speed: float, delay_s: float
+) -> tuple[list[tuple[str, bool]], float, float]:
+    """What becomes of one utterance, sent at `rate` seconds in a second, that the service hears at
+    `speed` and tells `delay_s` later: a final 0.4 s behind each sentence (its length, the pause
+    before it), and partials where the route has them. The answers with whether they are guessed,
+    when the first was given and when the last final came."""
+    provider = msgspec.convert({"language": "en", "openmind": {"route": route}}, ProviderSection)
+    session, at = OpenMindSession(provider, KEY), 0.0
+    said: list[tuple[float, dict[str, str]]] = [(0.0, {"type": "connection"})]
+    for number, (length_s, pause_s) in enumerate(sentences):
+        at += pause_s
+        if route == "elevenlabs":
+            said += [
+                (at + step * 0.3, {"type": "partial", "asr_reply": f"part {number} {step}"})
+                for step in range(1, int(length_s / 0.3) + 1)
+            ]
+        at += length_s
+        said.append((at + 0.4, {"asr_reply": f"s{number}"}))
+    due = [(1.0 + heard / speed + delay_s, json.dumps(message)) for heard, message in said]
+    session.handle_timer(0.0)
+    session.receive(due.pop(0)[1], 0.0)
+    chunks, now, left_at = round(at * 50), 1.0, 0.0
+    session.start(UtteranceId("a"), now)
+    answers: list[tuple[str, bool]] = []
+    answered_at, last_at, sent = 0.0, due[-1][0], 0
+    while now < 60.0:
+        while sent < chunks and 1.0 + sent * 0.02 / rate <= now:
+            session.audio(bytes(pcm_bytes(20)), now)
+            sent += 1
+        if sent == chunks and not left_at:
+            session.end(now)
+            session.departed(UtteranceId("a"), now)
+            left_at = now
+        session.messages_to_send()
+        while due and due[0][0] <= now:
+            session.receive(due.pop(0)[1], now)
+        if (timer := session.timer()) is not None and timer <= now:
+            session.handle_timer(now)
+        for event in session.events():
+            if isinstance(event, Committed):
+                answers.append((event.answer.text, event.answer.guessed))
+                answered_at = answered_at or now
+        now = round(now + 0.02, 2)
+    return answers, answered_at, last_at
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    route=st.sampled_from(["elevenlabs", "google", "riva"]),
+    sentences=st.lists(st.tuples(st.floats(0.7, 3.0), st.floats(0.4, 1.0)), min_size=1, max_size=4),
+    rate=st.sampled_from([1.0, 1.5, 2.0]),
+    share=st.floats(0.0, 1.0),
+    delay=st.floats(0.0, 1.0),
+)
+@example(route="riva", sentences=[(1.0, 0.4)] * 3, rate=2.0, share=0.0, delay=0.3)
+@example(route="elevenlabs", sentences=[(1.0, 0.4)] * 3, rate=2.0, share=0.0, delay=1.0)
+@example(route="google", sentences=[(0.7, 0.4), (0.7, 0.45)], rate=1.0, share=0.0, delay=1.0)
+def test_no_pause_cuts_an_utterance_short_however_slow_the_ear(
+    route: str, sentences: list[tuple[float, float]], rate: float, share: float, delay: float
+) -> None:
+    delay_s = delay * 0.3 if route == "elevenlabs" else delay
+    speed = 1.0 + share * (rate - 1.0)
+    answers, answered_at, last_at = overheard(route, sentences, rate, speed, delay_s)
+    assert answers == [(" ".join(f"s{n}" for n in range(len(sentences))), False)]
+    if route == "elevenlabs" and rate == 1.0:
+        assert answered_at - last_at <= 0.3
 
 
 @settings(max_examples=300, deadline=None)

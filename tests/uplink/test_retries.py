@@ -119,7 +119,8 @@ def test_an_idle_link_that_is_closed_again_and_again_at_once_is_one_of_them() ->
         retries.tried(0.0)
         retries.opened(0.0)
         state = retries.failed(failed(Remedy.RECONNECT), 0.1, busy=False)
-    assert (state, retries.not_before) == (LinkState.BACKOFF, pytest.approx(30.0))
+    assert state is LinkState.BACKOFF
+    assert retries.not_before == pytest.approx(30.0)
 
 
 def test_what_one_utterance_did_is_no_reason_to_let_the_others_wait() -> None:

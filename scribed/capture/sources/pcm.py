@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import select
 import stat
@@ -16,6 +17,8 @@ from scribed.capture.sources.framing import Framing
 from scribed.errors import SourceError
 from scribed.interfaces import EndOfInput
 from scribed.model import RATE, SAMPLE_BYTES, Block, Device, seconds
+
+logger = logging.getLogger(__name__)
 
 READ_S = 1.0
 """One read gives so much sound at most: the reader looks up in between."""
@@ -90,6 +93,7 @@ class FileSource:
 
     In real time it is a microphone that was switched on by the first `read()`, but for that it
     waits for its reader instead of losing sound: what it gives is never older than `READ_S`.
+    `damage`: why there may be more in it than was heard; known at its end.
     """
 
     live = False
@@ -112,6 +116,8 @@ class FileSource:
         self._realtime = audio.pace == "realtime"
         self._asked = 0  # samples of each channel that were read
         self._ended = False
+        self._slip_s = audio.frame_ms / 1000  # a writer may have counted its header as well
+        self.damage: str | None = None
         self.device = Device(audio.path, rate, channels, "open")
 
     def pollable(self) -> list[tuple[int, int]]:
@@ -132,6 +138,8 @@ class FileSource:
         if most <= 0:
             return None
         self._ended = not self._feed(most)
+        if self._ended:
+            self._note_damage()
         frames = self._framing.finish() if self._ended else self._framing.take()
         if frames is None and self._ended:
             raise EndOfInput
@@ -144,6 +152,16 @@ class FileSource:
         self._file.close()
         if self.device.state == "open":
             self.device = replace(self.device, state="closed")
+
+    def _note_damage(self) -> None:
+        """At the end: say what the header promised and the file has not."""
+        second = self._sample_bytes * self._header.rate
+        missing_s = (self._left or 0) / second
+        if missing_s > self._slip_s:
+            whole_s = (self._header.size or 0) / second
+            heard = f"{whole_s - missing_s:.1f} s of {whole_s:.1f} s"
+            self.damage = f'audio.path: "{self.device.name}" is damaged; {heard} could be heard'
+            logger.warning("%s", self.damage)
 
     def _feed(self, samples: int) -> bool:
         """Read so many samples of each channel; whether they were there."""
@@ -176,7 +194,7 @@ def _check_claim(path: str, key: str, asked: int, has: int) -> None:
 
 
 def _check_channel(name: str, channel: str | int, channels: int) -> None:
-    if isinstance(channel, int) and channel >= channels:
+    if isinstance(channel, int) and not 0 <= channel < channels:
         raise SourceError(devices.no_channel(name, channel, channels))
 
 

@@ -23,6 +23,9 @@ _FORMAT_BYTES = 1 << 16
 _BYTES = {8: 1, 16: 2, 24: 3, 32: 4}
 _RATES = range(1000, 768_001)
 _CHANNELS = range(1, 33)
+_UNKNOWN = 0x7FFF_0000
+"""Who writes into a pipe says 0, or a size from here on: sox 0x7FFFF000, arecord 0x80000000, ffmpeg
+0xFFFFFFFF."""
 _FLIP_SIGN = bytes(value ^ 0x80 for value in range(256))
 
 
@@ -33,7 +36,7 @@ class Header:
     rate: int
     channels: int
     bits: int
-    size: int | None  #: bytes of samples; None: up to the end of the file
+    size: int | None  #: bytes of samples as it says, torn or not; None: up to the end of the file
 
 
 def read_header(file: BinaryIO, path: str) -> Header:
@@ -46,7 +49,7 @@ def read_header(file: BinaryIO, path: str) -> Header:
     while len(chunk := file.read(8)) == 8:
         name, size = struct.unpack("<4sI", chunk)
         if name == b"data" and form:
-            return Header(*form, _believable(file, size))
+            return Header(*form, _declared(file, size))
         if name == b"fmt " and size <= _FORMAT_BYTES:
             form = _format(file.read(size + size % 2), path)
         else:
@@ -84,12 +87,12 @@ def _format(chunk: bytes, path: str) -> tuple[int, int, int]:
     return rate, channels, bits
 
 
-def _believable(file: BinaryIO, size: int) -> int | None:
-    """The size of the samples, unless the header was written before they were."""
+def _declared(file: BinaryIO, size: int) -> int | None:
+    """The size of the samples, unless the header was written before anybody knew it."""
     here = file.tell()
     there = file.seek(0, 2)
     file.seek(here)
-    return size if 0 < size <= there - here else None
+    return size if 0 < size <= max(there - here, _UNKNOWN - 1) else None
 
 
 def _refuse(path: str, what: str) -> str:

@@ -46,6 +46,7 @@ from scribed.uplink.providers.elevenlabs_messages import (
     read,
     refusal_of_close,
     refusal_of_status,
+    told_by_upgrade,
 )
 from scribed.uplink.providers.elevenlabs_query import differences, language, url
 from scribed.uplink.providers.elevenlabs_remarks import MAX_TYPE, Remarks, printable
@@ -113,7 +114,7 @@ class ElevenLabsSession:
 
     def refused(self, status: int, body: str, retry_after_s: float | None) -> None:
         refusal = refusal_of_status(status, may_retry=retry_after_s is not None)
-        self._fail(refusal, f"HTTP {status} {body}".strip(), retry_after_s=retry_after_s)
+        self._fail(refusal, told_by_upgrade(status, body), retry_after_s=retry_after_s)
 
     # Sending
 

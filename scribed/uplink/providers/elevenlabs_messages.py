@@ -87,6 +87,15 @@ def refusal_of_close(code: int | None, reason: str, *, busy: bool) -> Refusal:
     return Refusal(Remedy.BACK_OFF if busy else Remedy.RECONNECT)
 
 
+def told_by_upgrade(status: int, body: str) -> str:
+    """What an upgrade refused with HTTP `status` comes to in words; pages are not repeated."""
+    body = "" if body.lstrip().startswith("<") else body.strip()
+    if status not in (200, 404):
+        return f"HTTP {status} {body}".strip()
+    said = f" ({body})" if body else ""
+    return f"HTTP {status}{said}: no speech service answers there; correct provider.url"
+
+
 def refusal_of_status(status: int, *, may_retry: bool) -> Refusal:
     """What an upgrade refused with HTTP `status` asks of us; `may_retry`: it said when."""
     if status in (401, 403):

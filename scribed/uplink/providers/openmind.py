@@ -1,8 +1,9 @@
 """OpenMind's proxy, on any of its routes: one connection's protocol, sans I/O.
 
 There is no commit: an utterance ends with silence, which the service's own ear is to hear, and a
-final follows. Where none comes for `settle_s` the last partial is the text, a guess. Whose a text
-is, `openmind_turns` tells; words that were left without their final may yet come with the next
+final follows. Where none comes for `settle_s` the last partial is the text, a guess; and where
+nothing does, that nobody spoke, if it is known that somebody listens. Whose a text is,
+`openmind_turns` tells; words that were left without their final may yet come with the next
 utterance, so that none is sent on such a connection.
 
 Facts: OpenMind's API reference and OM1's clients of 2026. No document tells the code of the close
@@ -48,7 +49,11 @@ class OpenMindSession:
         self._settings, self._key = settings, key
         self._framing, self._language = Framing(settings), language(settings)
         self._scrub = Scrub(key)
-        self._turns = Turns(settle_s=options.settle_s, answer_timeout_s=settings.answer_timeout_s)
+        self._turns = Turns(
+            settle_s=options.settle_s,
+            answer_timeout_s=settings.answer_timeout_s,
+            partials=self._route.partials,
+        )
         self._ready = self._failed = False
         self._opened_at: float | None = None
         self._guess_until: float | None = None  # a guess was made, and its final may yet come
@@ -77,14 +82,14 @@ class OpenMindSession:
 
     def audio(self, pcm: bytes, now: float) -> None:
         self._turns.last().held += pcm
-        self._send()
+        self._send(now)
 
     def pause(self, now: float) -> bool:
         return False  # nothing asks this service for a text
 
     def end(self, now: float, *, silent: bool = False) -> None:
         self._turns.last().ended = True
-        self._send()
+        self._send(now)
 
     def departed(self, id: UtteranceId, now: float) -> None:
         self._turns.departed(id, now)
@@ -120,7 +125,7 @@ class OpenMindSession:
             case Kind.FINAL:
                 self._on_final(m, now)
             case Kind.RESTART:
-                self._on_restart(m.text)
+                self._on_restart(m.text, now)
             case Kind.UNKNOWN:
                 self.unknown_messages += 1
             case Kind.CONNECTION | Kind.INFO | Kind.ACTIVITY:
@@ -128,7 +133,7 @@ class OpenMindSession:
         self._publish(now)
 
     def receive_close(self, code: int | None, reason: str) -> None:
-        self._publish_complete()
+        self._publish_complete(ordinary=code in (1000, 1001))
         what = f"closed by the service ({code or 'without a code'}) {reason}".strip()
         refusal = refusal_of_close(code, reason, busy=not self._ready or len(self._turns) > 0)
         if refusal.remedy is Remedy.RECONNECT and (self._unsaid or not self._ready):
@@ -163,13 +168,12 @@ class OpenMindSession:
 
     # Internals
 
-    def _send(self) -> None:
+    def _send(self, now: float) -> None:
         """Send what is here of the utterance whose turn it is."""
         turn = self._turns.first()
         if turn is None or self._failed or turn.sent:
             return
-        self._out += self._framing.audio(bytes(turn.held))
-        turn.held.clear()
+        self._out += self._framing.audio(turn.release(now))
         if turn.ended:
             self._out += self._framing.end()
             turn.sent = True
@@ -189,6 +193,7 @@ class OpenMindSession:
 
     def _on_final(self, m: Message, now: float) -> None:
         if not len(self._turns):
+            self._turns.unasked(m.text)
             self._ignore_final()
             return
         turn = self._turns.final(m.text, m.type, now)
@@ -206,10 +211,10 @@ class OpenMindSession:
             self._warn("a text came after its utterance had been answered, and is ignored")
         self._guess_until = None
 
-    def _on_restart(self, text: str) -> None:
+    def _on_restart(self, text: str, now: float) -> None:
         self._guess_until = None
         if self._publish_complete():
-            self._send()  # nothing of the next was sent
+            self._send(now)  # nothing of the next was sent
         elif len(self._turns):
             self._fail(Refusal(Remedy.RECONNECT), f"restarted in mid-utterance: {text}")
 
@@ -229,19 +234,32 @@ class OpenMindSession:
 
     def _publish(self, now: float) -> None:
         while not self._failed and (taken := self._turns.take(now)) is not None:
-            if taken.text is None and taken.turn.attempt == 1:
-                what = f"nothing was heard of an utterance within {self._turns.silent_s:g} s"
-                self._fail(Refusal(Remedy.RECONNECT), ": ".join([*self._unsaid[-1:], what]))
+            if taken.text is None:
+                self._on_silence(taken)
                 return
             self._tell(taken)
             if taken.guessed:
                 self._on_guess(now)
             else:
-                self._send()
+                self._send(now)
 
-    def _publish_complete(self) -> bool:
+    def _on_silence(self, taken: Taken) -> None:
+        """Nothing was heard of an utterance. Nobody spoke, if that is so the second time, and on a
+        connection where somebody listens; else the service is slow or deaf. Its text may yet come,
+        for which there is no place here any more."""
+        remedy = Remedy.RECONNECT
+        what = f"nothing was heard of an utterance within {self._turns.silent_s:g} s"
+        if taken.turn.attempt > 1:
+            if self._turns.proven:
+                self._tell(taken)
+                what += ": its text could come with the next"
+            else:
+                remedy = Remedy.BACK_OFF
+        self._fail(Refusal(remedy), ": ".join([*self._unsaid[-1:], what]))
+
+    def _publish_complete(self, *, ordinary: bool = False) -> bool:
         """Answer the utterance whose turn it is with what is here, if that is all of it."""
-        if (taken := self._turns.take_complete()) is None:
+        if (taken := self._turns.take_complete(ordinary=ordinary)) is None:
             return False
         self._tell(taken)
         return True

@@ -18,6 +18,7 @@ class Route(NamedTuple):
     model: str
     greets: bool  #: it says `connection` when it is ready
     regional: bool  #: it takes languages with their region, and detects none
+    partials: bool  #: it tells what it hears before it has made up its mind
 
 
 ROUTES = {
@@ -26,11 +27,18 @@ ROUTES = {
         "scribe_v2_realtime",
         greets=True,
         regional=False,
+        partials=True,
     ),
     "google": Route(
-        "wss://api.openmind.com/api/core/google/asr", "chirp_3", greets=True, regional=True
+        "wss://api.openmind.com/api/core/google/asr",
+        "chirp_3",
+        greets=True,
+        regional=True,
+        partials=False,
     ),
-    "riva": Route("wss://api-asr.openmind.org/", "riva", greets=False, regional=True),
+    "riva": Route(
+        "wss://api-asr.openmind.org/", "riva", greets=False, regional=True, partials=False
+    ),
 }
 REGIONS = {
     "de": "de-DE",

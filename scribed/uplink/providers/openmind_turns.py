@@ -4,7 +4,8 @@ A text is of the utterance that waits longest; nothing of the next one is sent b
 own, or a cough that is never answered would be given the words behind it. The service cuts by its
 own ear: an utterance may get its text in several finals, the last of them mostly after its end and
 the silence sent behind it; or in none, where its ear heard no end. Nothing tells the last final but
-that no other follows.
+that no other follows; and none does only where the ear has come to the end, which at worst hears no
+faster than one can speak.
 """
 
 from __future__ import annotations
@@ -13,11 +14,14 @@ import collections
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from scribed.model import Answer, UtteranceId
+from scribed.model import Answer, UtteranceId, seconds
 from scribed.text import clean
 
 QUIET_S = 0.25
-"""An utterance is answered when no text has followed a final for so long."""
+"""An utterance is answered when no text has followed a final for so long, as a partial announces
+more of it. Where the route sends none, `settle_s` takes its place."""
+LEAD_S = 0.5
+"""Live speech is sent so far ahead of its time: the pre-roll, and what opened the gate."""
 ECHO_S = 1.0
 """So soon a partial in the words of the last final is an echo of it, and said once."""
 NOTICE_S = 0.05
@@ -39,6 +43,8 @@ class Turn:
     attempt: int
     ended: bool = False
     sent: bool = False  # to its end
+    #: when an ear that hears no faster than one can speak has come to the end of what was sent
+    heard_out_at: float = float("-inf")
     departed_at: float | None = None
     parts: list[str] = field(default_factory=list)  # the finals
     open: str = ""  # the newest partial behind them
@@ -57,22 +63,35 @@ class Turn:
         self.told = text
         return text
 
+    def release(self, now: float) -> bytes:
+        """All audio that is held, to be sent now."""
+        pcm = bytes(self.held)
+        self.held.clear()
+        if pcm:
+            self.heard_out_at = max(self.heard_out_at, now) + seconds(len(pcm))
+        return pcm
+
     @property
     def too_much(self) -> bool:
         """Whether nobody can have said all that."""
         return len(self.parts) > MAX_PARTS or sum(map(len, self.parts)) > MAX_CHARS
 
     @property
-    def has_last(self) -> bool:
-        """Whether a final came for what was said up to its end."""
+    def has_closing(self) -> bool:
+        """Whether a final came after its end, and nothing since."""
         if self.departed_at is None or self.open or not self.parts or self.too_much:
             return False
         return self.heard_at >= self.departed_at - NOTICE_S
 
+    @property
+    def has_last(self) -> bool:
+        """Whether a final came for what was said up to its end."""
+        return self.has_closing and self.heard_at >= self.heard_out_at - LEAD_S
+
 
 class Taken(NamedTuple):
     """What became of an utterance: `text` is None where nothing was heard of it at all, and
-    `guessed` where its end was not committed."""
+    `guessed` where its end was not committed, as then."""
 
     turn: Turn
     text: str | None
@@ -81,7 +100,7 @@ class Taken(NamedTuple):
     @property
     def is_final(self) -> bool:
         """Whether the service committed all of it."""
-        return self.text is not None and not self.guessed
+        return not self.guessed
 
     def answer(self, language: str | None, warnings: list[str]) -> Answer:
         """The text with all that is known of it; `language` is the configured one."""
@@ -97,11 +116,14 @@ class Taken(NamedTuple):
 class Turns:
     """The utterances of one connection that have not got their text, oldest first.
 
-    `settle_s` and `answer_timeout_s` are those of the configuration.
+    `settle_s` and `answer_timeout_s` are those of the configuration; `partials`: the route sends
+    such.
     """
 
-    def __init__(self, *, settle_s: float, answer_timeout_s: float) -> None:
+    def __init__(self, *, settle_s: float, answer_timeout_s: float, partials: bool) -> None:
         self.silent_s = answer_timeout_s + settle_s  #: how long to wait where nothing is heard
+        self.proven = False  #: words were heard on this connection: somebody listens
+        self._quiet_s = QUIET_S if partials else settle_s
         self._settle_s = settle_s
         self._turns: collections.deque[Turn] = collections.deque()
         self._last_final: str | None = None
@@ -137,6 +159,7 @@ class Turns:
         key = clean(text)
         if not key or (key == self._last_final and now - self._final_at <= ECHO_S):
             return None
+        self.proven = True
         turn = self.first()
         if turn is None or key == clean(turn.open):
             return None
@@ -151,11 +174,16 @@ class Turns:
         if again and type != self._last_type:
             return None
         self._last_final, self._last_type, self._final_at = key, type, now
+        self.proven = self.proven or bool(key)
         turn = self.first()
         if turn is not None:
             turn.parts.append(text)
             turn.open, turn.heard_at = "", now
         return turn
+
+    def unasked(self, text: str) -> None:
+        """A final came while nobody waited for one."""
+        self.proven = self.proven or bool(clean(text))
 
     def take(self, now: float) -> Taken | None:
         """The oldest utterance if no more text is to be waited for; to be called until there is
@@ -165,10 +193,15 @@ class Turns:
             return None
         return _taken(self._turns.popleft())
 
-    def take_complete(self) -> Taken | None:
-        """The same, where nothing can follow any more: the oldest if it has its last final."""
+    def take_complete(self, *, ordinary: bool = False) -> Taken | None:
+        """The same, where nothing can follow any more: the oldest if it has its last final.
+
+        `ordinary`: the service ends it as one that has heard all it was sent.
+        """
         first = self.first()
-        return _taken(self._turns.popleft()) if first is not None and first.has_last else None
+        if first is None or not (first.has_closing if ordinary else first.has_last):
+            return None
+        return _taken(self._turns.popleft())
 
     def take_at(self) -> float | None:
         """When `take()` will have something though nothing comes; None: not at all."""
@@ -177,13 +210,14 @@ class Turns:
             return None
         heard = max(first.departed_at, first.heard_at)
         if first.has_last:
-            return heard + QUIET_S
+            return max(heard + self._quiet_s, first.heard_out_at)
         if first.parts or first.open:
-            return min(heard + self._settle_s, first.departed_at + LONGEST_S)
-        return first.departed_at + self.silent_s
+            due = max(heard + self._settle_s, first.heard_out_at + self._quiet_s)
+            return min(due, first.departed_at + LONGEST_S)
+        return max(first.departed_at, first.heard_out_at) + self.silent_s
 
 
 def _taken(turn: Turn) -> Taken:
     if not turn.parts and not turn.open:
-        return Taken(turn, None)
+        return Taken(turn, None, guessed=True)
     return Taken(turn, turn.text(), guessed=bool(turn.open))
