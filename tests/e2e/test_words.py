@@ -319,5 +319,5 @@ def test_auto_with_several_cards_says_which_there_are(
 def assert_names_both_cards(robot: Robot) -> None:
     alert = robot.alert("no_device")
     assert alert is not None
-    assert "plughw:CARD=Front, plughw:CARD=Rear" in alert["message"]
+    assert "card:Front, card:Rear" in alert["message"]
     assert "audio.device" in alert["remedy"]
