@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 
 from scribed import __version__, clock, overview, parts
+from scribed.capture.heed import Heed
 from scribed.capture.posting import PIECE_MS, SETTLING
 from scribed.capture.worker import Capture, SourceEnded
 from scribed.commands import MUTE_FACT, mute_reasons
@@ -203,6 +204,12 @@ class Daemon:
             mark=opened.last_frame.mark,
             last_heard=opened.recovery.heard_until,
             muted=muted,
+            heed=Heed(
+                self._config.echo,
+                self._config.motion,
+                self._config.listen,
+                frame_ms=audio.frame_ms,
+            ),
         )
 
 

@@ -36,7 +36,7 @@ def hearing(heard: Hearing, now: float, stall_s: float) -> tuple[bool | None, st
         return False, "not_listening"
     if now - heard.last_frame_at > stall_s + 1.0:
         return False, "stalled"
-    return True, "ok"
+    return heard.deaf_to is None, heard.deaf_to or "ok"
 
 
 def state(
@@ -49,6 +49,7 @@ def state(
     clock_synced: bool | None,
     now: float,
     mute_reasons: tuple[str, ...] = (),
+    echo_signal: str = "never",
 ) -> State:
     """The `state` payload, but for its header."""
     hears, reason = hearing(heard, now, constants.stall_s)
@@ -65,6 +66,7 @@ def state(
         last_frame_age_ms=None if age is None else round(age * 1000),
         last_final_age_s=None if last_final_at is None else round(now - last_final_at, 1),
         backlog=Backlog(utterances=uplink.tally.utterances, seconds=round(uplink.tally.seconds, 1)),
+        echo_signal=echo_signal,
         language=constants.language,
         clock_synced=clock_synced,
         version=constants.version,

@@ -24,7 +24,17 @@ from scribed.delivery import payloads
 from scribed.delivery.payloads import Moment
 from scribed.delivery.schemas import Metrics, State
 from scribed.delivery.worker import Delivery
-from scribed.model import Alert, AlertCleared, Command, Device, Event, Identity, Link, Reply
+from scribed.model import (
+    Alert,
+    AlertCleared,
+    Attention,
+    Command,
+    Device,
+    Event,
+    Identity,
+    Link,
+    Reply,
+)
 from scribed.service import notify
 from scribed.service.control import Control
 from scribed.service.timesync import clock_synced
@@ -152,7 +162,7 @@ class Supervisor:
             self._commands.take(item)
         elif isinstance(item, Reply):
             self._commands.carried_out(item)
-        if isinstance(item, (Device, Link, Alert, AlertCleared, Command)):
+        if isinstance(item, (Attention, Device, Link, Alert, AlertCleared, Command)):
             self.publish_state()
 
     def publish_state(self) -> None:
@@ -206,6 +216,7 @@ class Supervisor:
             clock_synced=clock_synced(),
             now=clock.now(),
             mute_reasons=self._commands.muted,
+            echo_signal=self._commands.echo_signal,
         )
 
     def _status_line(self, said: State) -> str:

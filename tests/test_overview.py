@@ -98,6 +98,14 @@ def test_frames_that_stay_away_for_longer_than_the_device_is_given_are_a_stall()
     assert (stalled.hearing, stalled.hearing_reason, stalled.state) == (False, "stalled", "stalled")
 
 
+@pytest.mark.parametrize("reason", ["robot_speaking", "not_listening"])
+def test_who_throws_away_what_is_heard_does_not_hear_and_says_why(reason: str) -> None:
+    state = Looked(HEARS._replace(deaf_to=reason)).state
+    assert (state.hearing, state.hearing_reason, state.state) == (False, reason, reason)
+    gone = device("lost")._replace(deaf_to=reason)
+    assert Looked(gone).state.hearing_reason == "no_device", "what is worse comes first"
+
+
 # The one word
 
 

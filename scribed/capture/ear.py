@@ -48,6 +48,16 @@ class Ear:
         return self._segmenter.is_open
 
     @property
+    def is_engaged(self) -> bool:
+        """Whether somebody speaks: an utterance is open, or may become one."""
+        return self._segmenter.is_engaged
+
+    @property
+    def is_stirring(self) -> bool:
+        """Whether somebody may begin to speak: there were voices just now."""
+        return self._segmenter.is_stirring
+
+    @property
     def patience_s(self) -> float:
         """How much may be heard at once without a later decision."""
         return self._segmenter.patience * self._frame_s

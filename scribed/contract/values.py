@@ -46,10 +46,10 @@ FINAL_REASONS: Values = {
         flush="cmd/flush, or the end of the input",
         shutdown="the daemon was stopped",
         muted="the microphone was muted",
+        gated="the gate was closed: the robot began to speak, or cmd/listen's window was over",
         restart="the daemon ended in its middle and found it when it came back",
     ),
     "provider": "committed by the service",
-    "gated": "the robot began to speak, and is not to hear itself",
     "no_commit": "no commit ever came",
 }
 
@@ -76,7 +76,10 @@ LANGUAGE_SOURCES: Values = {
     "configured": "provider.language says so",
 }
 
-TRIGGERS: Values = {"always": "listen.mode is always: whatever is spoken is an utterance"}
+TRIGGERS: Values = {
+    "always": "listen.mode is always: whatever is spoken is an utterance",
+    "listen": "cmd/listen: it began inside the window that this opened",
+}
 
 LINK_STATES = _of(
     LinkState,

@@ -134,6 +134,13 @@ _ASKING: Fields = {
     "expires_at": Field("refused from then on; RFC 3339 with a zone", format="date-time"),
 }
 
+_ROBOT: Fields = {
+    "on": Field("true: it begins, or goes on; false: it has ended"),
+    "id": Field("of one utterance or motion: each is renewed, and ends, by itself"),
+    "ttl_ms": Field("over by itself after so long; at most, and by default, echo.max_s"),
+    **_ASKING,
+}
+
 _DETAILS = "; ".join(
     f"`{name}`: " + ", ".join(f"{key} ({says})" for key, says in each.detail.items())
     for name, each in values.EVENTS.items()
@@ -219,6 +226,15 @@ FIELDS: Mapping[type, Fields] = {
     commands.Mute: {
         "on": Field("true: close the microphone"),
         "purge": Field("also drop what waits for an answer"),
+        **_ASKING,
+    },
+    commands.RobotSpeaking: {
+        **_ROBOT,
+        "text": Field("what it says: for `echo_text`, by its first 2000 characters"),
+    },
+    commands.RobotMoving: _ROBOT,
+    commands.Listen: {
+        "ttl_ms": Field("for how long from now; 0: no longer. null: listen.window_s"),
         **_ASKING,
     },
     commands.Flush: _ASKING,
