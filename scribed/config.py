@@ -44,6 +44,7 @@ class Audio(_Section, frozen=True):
     )
     frame_ms: Literal[10, 20, 30] = 20
     stall_s: Annotated[float, Meta(ge=0.5, le=60)] = 1.5
+    silent_s: Annotated[float, Meta(ge=0, le=3600)] = 5.0
     path: str = ""
     pace: Literal["realtime", "fast"] = "realtime"
 

@@ -129,6 +129,7 @@ class Daemon:
                 config_sha=hashlib.sha256(msgspec.json.encode(config)).hexdigest()[:12],
                 language=None if config.provider.language == "auto" else config.provider.language,
                 stall_s=parts.stall_s(config.audio),
+                frame_ms=config.audio.frame_ms,
             ),
             identity,
             muted,
@@ -210,6 +211,7 @@ class Daemon:
                 self._config.listen,
                 frame_ms=audio.frame_ms,
             ),
+            silent_s=parts.silent_s(audio),
         )
 
 

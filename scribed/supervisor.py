@@ -87,6 +87,7 @@ class Supervisor:
         self._mailbox, self._constants, self._identity = mailbox, constants, identity
         self._last_status = ""
         self._alerts = Alerts()
+        self._frame_rate = overview.FrameRate(clock.now())
         self._metrics_at = self._state_at = 0.0
         self._clock_was_synced = clock_synced()
         self._commands = Commands(
@@ -202,8 +203,11 @@ class Supervisor:
 
     def _publish_metrics(self) -> None:
         workers = self.workers
-        reports = workers.capture.report, workers.uplink.report, workers.store.report
-        self.workers.delivery.inbox.put(Metrics(values=overview.metrics(*reports)))
+        heard, frame_ms = workers.capture.report, self._constants.frame_ms
+        self._frame_rate.look(heard, frame_ms, clock.now())
+        values = overview.metrics(heard, workers.uplink.report, workers.store.report)
+        values |= overview.hearing_metrics(heard, frame_ms, self._frame_rate.per_s)
+        workers.delivery.inbox.put(Metrics(values=values))
 
     def _state(self) -> State:
         workers = self.workers

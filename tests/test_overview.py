@@ -16,7 +16,9 @@ from scribed.uplink.waiting import Tally
 from scribed.uplink.worker import UplinkReport
 
 NOW = 1000.0
-CONSTANTS = overview.Constants(version="1.2", config_sha="abc", language="de", stall_s=1.5)
+CONSTANTS = overview.Constants(
+    version="1.2", config_sha="abc", language="de", stall_s=1.5, frame_ms=20
+)
 IDLE = UplinkReport(link=Link())
 HEARS = Hearing(Device("hw:CARD=Mic", 16000, 1, "open"), last_frame_at=NOW - 0.1)
 
@@ -142,6 +144,7 @@ def test_the_state_is_what_the_workers_report() -> None:
         device=HEARS.device,
         level_dbfs=-31.2,
         noise_floor_dbfs=-60.1,
+        heard="no speech, -31 dBFS over a noise floor of -60 dBFS",
         last_frame_age_ms=100,
         last_final_age_s=4.6,
         backlog=Backlog(utterances=3, seconds=12.3),

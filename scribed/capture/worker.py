@@ -26,6 +26,7 @@ from scribed.capture.numbering import Numbering
 from scribed.capture.orders import Flush, Listen, Mute, Robot
 from scribed.capture.posting import Posting
 from scribed.capture.presence import Presence
+from scribed.capture.proof import Sound
 from scribed.capture.segmenter import Gate, GateEvent
 from scribed.capture.waits import READ_S, Waits
 from scribed.errors import SourceError
@@ -67,6 +68,7 @@ class Hearing(NamedTuple):
     level_dbfs: float | None = None
     noise_floor_dbfs: float | None = None
     deaf_to: str | None = None  #: why what is heard is thrown away, as in `hearing_reason`
+    sound: Sound = Sound()
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +88,7 @@ class Capture(Worker):
     is told the end of the last captured frame before anything is decided about it: it must cost
     nothing. `last_heard` is what an earlier run of this boot told `mark` last. `muted`: start
     without hearing anything, until `Mute(on=False)` comes. `heed` says what of it is listened to.
+    `silent_s` is that of `Proof`, None where the source is no microphone.
     """
 
     def __init__(
@@ -110,6 +113,7 @@ class Capture(Worker):
         last_heard: float | None = None,
         muted: bool = False,
         heed: Heed | None = None,
+        silent_s: float | None = None,
         mono_offset: Callable[[], float] = clock.mono_offset,
     ) -> None:
         super().__init__("capture", supervisor)
@@ -122,7 +126,7 @@ class Capture(Worker):
         self._goes_on = reopen  # what was opened last: a download begins where it ended, not anew
         self._frame_s, self._stall_s = gate.frame_ms / 1000, stall_s
         self._numbering = Numbering(new_id, next_seq, reserved, want_numbers)
-        self._ear = Ear(vad, gate, self._numbering.identify)
+        self._ear = Ear(vad, gate, self._numbering.identify, silent_s=silent_s)
         self._posting = Posting(
             store=store, uplink=uplink, delivery=delivery, budget=budget, chunk_bytes=chunk_bytes
         )
@@ -163,6 +167,7 @@ class Capture(Worker):
             if not self._reopen:
                 self._end(Device(""), str(exc))
                 return False
+            self._ear.lose()
             self._presence.missed(str(exc))
             self._rest(max(self._backoff.next_delay(), REOPEN_FIRST_S / 2))
             return True
@@ -172,6 +177,7 @@ class Capture(Worker):
             self._end(source.device, None)
             return False
         except SourceError as exc:
+            self._ear.lose()
             if self._presence.hears or not self._goes_on:
                 # What was heard is still worth its transcript.
                 self._cut_short(EndReason.DEVICE_LOST)
@@ -254,6 +260,7 @@ class Capture(Worker):
             heeded = self._listen_to(block)
             events = [] if heeded is None else self._ear.hear(heeded)
             self._report_heard(end_at, samples)
+            self._presence.judged(self.report.sound.fault)
             self._post(events)
         else:
             if self._losses.drop(samples):
@@ -275,6 +282,7 @@ class Capture(Worker):
             level_dbfs=self._ear.level_dbfs,
             noise_floor_dbfs=self._ear.noise_floor_dbfs,
             deaf_to=self.report.deaf_to,
+            sound=self._ear.sound,
         )
 
     def _listen_to(self, block: Block) -> Block | None:
@@ -359,7 +367,7 @@ class Capture(Worker):
         self._muted = True
         self._cut_short(EndReason.MUTED)
         self._losses.heard(clock.now())  # what a restart had cost ends here, if nothing was heard
-        self.report = self.report._replace(level_dbfs=None)
+        self.report = self.report._replace(level_dbfs=None, sound=Sound())
 
     def _unmute(self) -> None:
         self._tell_muted()

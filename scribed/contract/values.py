@@ -97,7 +97,7 @@ HEARING_REASONS: Values = {
     "robot_speaking": "what is heard is dropped while the robot speaks",
     "not_listening": "nothing is listened to now",
     "no_device": "there is no microphone",
-    "silent_device": "the microphone gives digital silence",
+    "silent_device": "the microphone gives digital silence, or a stuck value",
     "stalled": "the microphone is open and gives nothing",
 }
 
@@ -148,7 +148,7 @@ ALERTS = _of(
     auth_failed="the service's key is missing or refused",
     quota="the account at the service is used up",
     no_device="there is no microphone",
-    silent_device="the microphone gives digital silence",
+    silent_device="the microphone is dead or deaf, or clips, or has a large DC offset",
     gate_open="noise keeps the gate open",
     backend_down="the service cannot be reached",
     spool_full="there is no room for audio that waits: the oldest goes",

@@ -109,6 +109,7 @@ STATE: Fields = {
     "device": Field("the microphone as it was really opened"),
     "level_dbfs": Field("now, dB of full scale"),
     "noise_floor_dbfs": Field("dB of full scale"),
+    "heard": Field("what is heard now, in words for people; null: nothing, or not known"),
     "last_frame_age_ms": _count("ms since the last frame of sound"),
     "last_final_age_s": _count("seconds since the broker had the last transcript"),
     "backlog": Field("what waits for an answer of the service"),

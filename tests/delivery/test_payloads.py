@@ -381,8 +381,8 @@ def test_the_state_has_every_field_of_the_contract_and_null_where_nothing_is_kno
     assert message["device"] == {"name": "hw:1,0", "rate": 16000, "channels": 1, "state": "open"}
     assert message.keys() - {"schema", *HEADER} == {
         "hearing", "hearing_reason", "state", "mute_reasons", "link", "device", "level_dbfs",
-        "noise_floor_dbfs", "last_frame_age_ms", "last_final_age_s", "backlog", "echo_signal",
-        "fast_words", "language", "overrides", "clock_synced", "version", "config_sha",
-        "config_on_disk_differs",
+        "noise_floor_dbfs", "heard", "last_frame_age_ms", "last_final_age_s", "backlog",
+        "echo_signal", "fast_words", "language", "overrides", "clock_synced", "version",
+        "config_sha", "config_on_disk_differs",
     }  # fmt: skip
     assert message["level_dbfs"] is None

@@ -19,6 +19,8 @@
  *   hungup     no frames come, and poll says POLLERR and POLLHUP
  *   stalled    no frames come; the world goes on, so they are lost without a word
  *   overrun    the next question for the position is answered with EPIPE; removed by the device
+ *   zeros      the sound is digital silence
+ *   stuck      likewise, but of one value, 0x3939 in each 16 bits
  *   suspended  it is as after a suspend of the machine: ESTRPIPE; removed by the device
  * and the device writes there:
  *   open       while it is open; holds the process id
@@ -189,6 +191,18 @@ static void fill(const struct device *d, char *to, int64_t index, size_t frame_b
 		put(to + c * frame_bytes / d->io.channels, d->io.format, index & 0x7fff);
 }
 
+/* A converter that stands still gives one value, whatever there is to hear. */
+static int stand_still(const struct device *d, char *to, size_t bytes)
+{
+	if (is_on(d, "zeros"))
+		memset(to, 0, bytes);
+	else if (is_on(d, "stuck"))
+		memset(to, 0x39, bytes);
+	else
+		return 0;
+	return 1;
+}
+
 static snd_pcm_sframes_t fault_transfer(snd_pcm_ioplug_t *io, const snd_pcm_channel_area_t *areas,
 					snd_pcm_uframes_t offset, snd_pcm_uframes_t size)
 {
@@ -197,8 +211,9 @@ static snd_pcm_sframes_t fault_transfer(snd_pcm_ioplug_t *io, const snd_pcm_chan
 	char *to = (char *)areas[0].addr + areas[0].first / 8 + offset * frame_bytes;
 	if (is_on(d, "unplugged"))
 		return -ENODEV;
+	int still = stand_still(d, to, size * frame_bytes);
 	/* With mmap the same frames are asked for again until the reader has moved on. */
-	for (snd_pcm_uframes_t i = 0; i < size; i++)
+	for (snd_pcm_uframes_t i = 0; !still && i < size; i++)
 		fill(d, to + i * frame_bytes, d->offset + io->appl_ptr + i, frame_bytes);
 	d->delivered = d->delivered_before + io->appl_ptr + size;
 	return pwrite(d->delivered_fd, &d->delivered, sizeof d->delivered, 0) < 0 ? -errno : (snd_pcm_sframes_t)size;
