@@ -101,7 +101,7 @@ TRANSCRIPT: Fields = {
 
 STATE: Fields = {
     **HEADER,
-    "hearing": Field("whether frames really arrive"),
+    "hearing": Field("whether sound really arrives: frames, and no digital silence"),
     "hearing_reason": Field("why, or why not", values.HEARING_REASONS),
     "state": Field("one word for dashboards: the worst thing that is true", values.STATES),
     "mute_reasons": Field("who muted the microphone; empty: nobody", values.MUTE_REASONS),
