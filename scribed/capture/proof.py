@@ -2,8 +2,8 @@
 
 Digital silence and a stuck value are looked for in every sample; peak, clipping and DC offset in
 one sample in four of one frame in five, as the levels are. That costs 30 to 40 microseconds per
-second of sound (x86, 2.6 GHz; 90 where it clips), a fourth of what capture computes. Time is that of
-the sound: nothing here has a clock.
+second of sound (x86, 2.6 GHz; 90 where it clips), a fourth of what capture computes. Time is that
+of the sound: nothing here has a clock.
 
 A fault is raised and cleared with hysteresis, and stands until sound disproves it.
 """

@@ -91,7 +91,7 @@ LINK_STATES = _of(
 )
 
 HEARING_REASONS: Values = {
-    "ok": "frames arrive",
+    "ok": "sound arrives",
     "starting": "no frame yet",
     "muted": "the microphone is closed on purpose",
     "robot_speaking": "what is heard is dropped while the robot speaks",

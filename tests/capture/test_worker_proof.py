@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from scribed import parts
 from scribed.capture.proof import Kind, Sound
 from scribed.capture.sources.alsa import AlsaSource
 from scribed.capture.worker import Mute
@@ -99,6 +100,28 @@ def test_a_lost_device_has_no_sound_to_complain_of(asound: Asound) -> None:
         mic.off("zeros")
         until(lambda: len(alerts(rig)) == 4)
         assert rig.capture.report.sound.fault is None
+
+
+@pytest.mark.parametrize("switch", ["zeros", "stuck"])
+@pytest.mark.parametrize("options", [{"rates": [44_100], "channels": [2]}, {"rates": [48_000]}])
+def test_it_is_found_through_mixing_and_resampling(
+    asound: Asound, switch: str, options: dict[str, Any]
+) -> None:
+    mic = asound.fault("mic", **options)
+    with Rig(lambda: AlsaSource(Audio(device="mic")), reopen=True, silent_s=0.5) as rig:
+        rig.hears(200)
+        mic.on(switch)
+        until(lambda: alerts(rig))
+        assert rig.capture.report.sound.still_at == (0 if switch == "zeros" else 0x3939)
+        mic.off(switch)
+        until(lambda: len(alerts(rig)) == 2)
+
+
+@pytest.mark.parametrize(
+    ("source", "limit_s"), [("alsa", 5.0), ("file", None), ("stdin", None), ("url", None)]
+)
+def test_only_of_a_device_digital_silence_is_a_fault(source: Any, limit_s: float | None) -> None:
+    assert parts.silent_s(Audio(source=source)) == limit_s
 
 
 def test_a_warning_is_what_does_not_keep_it_from_hearing(live: Rig) -> None:
