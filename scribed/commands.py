@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
 
-from scribed.capture.orders import Flush, Mute
+from scribed import clock
+from scribed.capture.orders import Flush, Listen, Mute, Robot
+from scribed.delivery import commands
 from scribed.delivery.schemas import Muted
-from scribed.model import Command, CommandError, Outcome, Reply
+from scribed.model import Command, CommandError, Outcome, Reply, RobotDoes
 from scribed.store.worker import Remember
 from scribed.uplink.waiting import Purge
 from scribed.worker import Mailbox
@@ -24,6 +26,10 @@ logger = logging.getLogger(__name__)
 
 MUTE_FACT = "mute"
 """Under this key the ledger keeps the reasons why the microphone is muted."""
+
+
+TEXT_CHARS = 2000
+"""So much of what the robot says is compared with what is heard: two minutes of speech."""
 
 
 def mute_reasons(fact: str | None) -> tuple[str, ...]:
@@ -68,6 +74,7 @@ class Commands:
         muted: tuple[str, ...],
     ) -> None:
         self.muted = muted  #: why the microphone is closed: "local", "mqtt"
+        self.echo_signal = "never"  #: whether the robot ever said that it speaks, as in `state`
         self._mailbox, self._capture, self._uplink = mailbox, capture, uplink
         self._store, self._delivery, self._state = store, delivery, state
 
@@ -78,6 +85,8 @@ class Commands:
                 self._mute(command)
             case "flush":
                 self._capture.put(Flush(command))
+            case "robot_speaking" | "robot_moving" | "listen":
+                self._timed(command)
             case "state":
                 command.answer.put(Reply(command.token, self._state()))
             case "spool" if command.args.get("verb") == "purge":
@@ -85,8 +94,34 @@ class Commands:
             case "spool" | "restate":
                 self._store.put(command)
             case name:
-                known = "mute, flush, state, spool, restate"
+                known = ", ".join((*commands.COMMANDS, "spool"))
                 _refuse(command, "unknown", f"there is no command {name!r}; there are {known}")
+
+    def _timed(self, command: Command) -> None:
+        """What counts from now on and for a while; the robot's doings are delivery's to know, too:
+        they may be about what has ended, and is not published yet."""
+        now = clock.now()
+        try:
+            asked = commands.read(command.name, command.args)
+        except ValueError as exc:
+            _refuse(command, "malformed", str(exc))
+            return
+        match asked:
+            case commands.RobotSpeaking():
+                self.echo_signal = "ok"
+                does = RobotDoes("speaking", asked.on, now, asked.id, _seconds(asked.ttl_ms))
+                self._robot(replace(does, text=asked.text[:TEXT_CHARS]), command)
+            case commands.RobotMoving():
+                does = RobotDoes("moving", asked.on, now, asked.id, _seconds(asked.ttl_ms))
+                self._robot(does, command)
+            case commands.Listen():
+                self._capture.put(Listen(now, _seconds(asked.ttl_ms), command))
+            case _:
+                raise AssertionError(f"{command.name} is nothing that lasts")
+
+    def _robot(self, does: RobotDoes, command: Command) -> None:
+        self._delivery.put(does)
+        self._capture.put(Robot(does, command))
 
     def _mute(self, command: Command) -> None:
         """A mute set on this machine is lifted only here; one from the broker by either."""
@@ -147,6 +182,10 @@ class Commands:
         else:
             total = purged + (purging.purged or 0)
             command.answer.put(Reply(command.token, {"purged": total}))
+
+
+def _seconds(duration_ms: int | None) -> float | None:
+    return None if duration_ms is None else duration_ms / 1000
 
 
 def _refuse(command: Command, code: str, message: str) -> None:

@@ -44,6 +44,7 @@ class Audio(_Section, frozen=True):
     )
     frame_ms: Literal[10, 20, 30] = 20
     stall_s: Annotated[float, Meta(ge=0.5, le=60)] = 1.5
+    silent_s: Annotated[float, Meta(ge=0, le=3600)] = 5.0
     path: str = ""
     pace: Literal["realtime", "fast"] = "realtime"
 
@@ -57,6 +58,11 @@ class Vad(_Section, frozen=True):
     early_commit_ms: Annotated[int, Meta(ge=0, le=5000)] = 0
     min_utterance_ms: Annotated[int, Meta(ge=0, le=2000)] = 100
     max_utterance_s: Annotated[float, Meta(ge=5, le=28)] = 28.0
+
+
+class Listen(_Section, frozen=True):
+    mode: Literal["always", "on_request"] = "always"
+    window_s: Annotated[float, Meta(ge=0.5, le=600)] = 8.0
 
 
 class ElevenLabs(_Section, frozen=True):
@@ -142,6 +148,17 @@ class TranscriptSection(_Section, frozen=True):
     log_text: bool = False
 
 
+class Echo(_Section, frozen=True):
+    mode: Literal["drop", "mark", "barge_in"] = "drop"
+    lead_ms: Annotated[int, Meta(ge=0, le=5000)] = 200
+    tail_ms: Annotated[int, Meta(ge=0, le=10_000)] = 700
+    max_s: Annotated[float, Meta(ge=0.5, le=600)] = 30.0
+
+
+class Motion(_Section, frozen=True):
+    mode: Literal["drop", "mark"] = "mark"
+
+
 class Mqtt(_Section, frozen=True):
     host: str = "localhost"
     port: Port = 1883
@@ -154,7 +171,10 @@ class Mqtt(_Section, frozen=True):
     ca_file: str = ""
     keepalive_s: Annotated[int, Meta(ge=5, le=3600)] = 15
     will_delay_s: Annotated[int, Meta(ge=0, le=3600)] = 5
-    commands: tuple[Literal["mute", "flush", "restate", "state"], ...] = ("mute", "flush", "state")
+    commands: tuple[
+        Literal["mute", "robot_speaking", "robot_moving", "listen", "flush", "restate", "state"],
+        ...,
+    ] = ("mute", "robot_speaking", "robot_moving", "listen", "flush", "state")
 
 
 class Cost(_Section, frozen=True):
@@ -177,10 +197,13 @@ class Config(_Section, frozen=True):
     robot: Robot = Robot()
     audio: Audio = Audio()
     vad: Vad = Vad()
+    listen: Listen = Listen()
     provider: ProviderSection = ProviderSection()
     retry: Retry = Retry()
     spool: Spool = Spool()
     transcript: TranscriptSection = TranscriptSection()
+    echo: Echo = Echo()
+    motion: Motion = Motion()
     mqtt: Mqtt = Mqtt()
     cost: Cost = Cost()
     log: Log = Log()

@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 
 from scribed import __version__, clock, overview, parts
+from scribed.capture.heed import Heed
 from scribed.capture.posting import PIECE_MS, SETTLING
 from scribed.capture.worker import Capture, SourceEnded
 from scribed.commands import MUTE_FACT, mute_reasons
@@ -128,6 +129,7 @@ class Daemon:
                 config_sha=hashlib.sha256(msgspec.json.encode(config)).hexdigest()[:12],
                 language=None if config.provider.language == "auto" else config.provider.language,
                 stall_s=parts.stall_s(config.audio),
+                frame_ms=config.audio.frame_ms,
             ),
             identity,
             muted,
@@ -203,6 +205,13 @@ class Daemon:
             mark=opened.last_frame.mark,
             last_heard=opened.recovery.heard_until,
             muted=muted,
+            heed=Heed(
+                self._config.echo,
+                self._config.motion,
+                self._config.listen,
+                frame_ms=audio.frame_ms,
+            ),
+            silent_s=parts.silent_s(audio),
         )
 
 

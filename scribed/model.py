@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, NewType, Protocol
+from typing import Any, Literal, NamedTuple, NewType, Protocol
 
 RATE = 16_000
 """Samples per second of all audio inside scribed."""
@@ -46,6 +46,11 @@ class Block(NamedTuple):
     position: int  #: samples since the source was opened, lost ones counted, of the first sample
     at: float  #: when the first sample was heard
 
+    @property
+    def end(self) -> float:
+        """When the last sample was over."""
+        return self.at + seconds(len(self.pcm))
+
 
 class EndReason(enum.Enum):
     """Why an utterance ended; the value is `final_reason` in the payload."""
@@ -57,6 +62,7 @@ class EndReason(enum.Enum):
     FLUSH = "flush"  # asked for, or the end of the input
     SHUTDOWN = "shutdown"
     MUTED = "muted"
+    GATED = "gated"  # the gate was closed: the robot began to speak
     RESTART = "restart"  # the daemon ended in its middle, and found it when it came back
 
 
@@ -77,12 +83,22 @@ class UtteranceStarted:
     mono_offset: float = 0.0  #: CLOCK_MONOTONIC minus CLOCK_BOOTTIME at that moment
     continues: UtteranceId | None = None  #: the utterance that was cut by length just before
     boot: EarlierBoot | None = None  #: None: this boot
+    trigger: str = "always"  #: what let it be heard: "always" | "listen"
 
 
 @dataclass(frozen=True, slots=True)
 class UtteranceAudio:
     id: UtteranceId
     pcm: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class RobotDid:
+    """What the robot did while an utterance was spoken, as far as it said so; None: unknown."""
+
+    speaking: bool | None = None
+    moving: bool | None = None
+    said: tuple[str, ...] = field(default=(), repr=False)  #: what it said meanwhile, if that
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +110,7 @@ class UtteranceEnded:
     lost_ms: int = 0
     level_dbfs: float | None = None  #: mean power of its voiced frames
     snr_db: float | None = None
+    robot: RobotDid = RobotDid()  #: as known when it ended
 
 
 SegmentEvent = UtteranceStarted | UtteranceAudio | UtteranceEnded
@@ -280,6 +297,13 @@ class Event:
     detail: dict[str, object] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Attention:
+    """Capture listens (`deaf_to` is None), or throws away what it hears, and why."""
+
+    deaf_to: str | None  #: "robot_speaking" | "not_listening", as in `hearing_reason`
+
+
 # What the store is told, and what it tells
 
 
@@ -353,6 +377,18 @@ class Command:
     local: bool  #: by the control socket, from this machine
     answer: Answers = field(repr=False)
     token: object = None  #: the asker's own, opaque
+
+
+@dataclass(frozen=True, slots=True)
+class RobotDoes:
+    """The robot says that it begins or goes on (`on`), or ceases, to speak or to move."""
+
+    what: Literal["speaking", "moving"]
+    on: bool
+    at: float  #: when it said so
+    id: str = ""  #: of what it speaks, or of its motion: each ends by itself
+    ttl_s: float | None = None  #: for how long that holds unless it is said again; None: the most
+    text: str = field(default="", repr=False)  #: what it speaks
 
 
 class Answers(Protocol):

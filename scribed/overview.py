@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from scribed.capture.proof import Fault, Kind, still
 from scribed.capture.worker import Hearing
 from scribed.delivery.schemas import Backlog, State
 from scribed.model import RATE, Link, LinkState
@@ -22,21 +23,61 @@ class Constants:
     config_sha: str
     language: str | None
     stall_s: float
+    frame_ms: int
+
+
+STILL_S = 1.0
+"""Digital silence is worth a word from then on."""
+RATE_OVER_S = 1.0
+"""Frames per second are counted over so long at least."""
+
+
+class FrameRate:
+    """How many frames a second really come, from one look to the next."""
+
+    def __init__(self, now: float) -> None:
+        self._samples, self._at = 0, now
+        self.per_s: float | None = None  #: None: nobody has looked yet
+
+    def look(self, heard: Hearing, frame_ms: int, now: float) -> None:
+        """Count what came since the last look."""
+        elapsed_s, came_s = now - self._at, (heard.samples - self._samples) / RATE
+        if elapsed_s < RATE_OVER_S:
+            return
+        self._samples, self._at = heard.samples, now
+        self.per_s = came_s * 1000 / frame_ms / elapsed_s
+
+
+_NOT_HEARD = {"muted": "muted", "absent": "no_device", "lost": "no_device"}
+"""`hearing_reason` by the state of a device that cannot be heard."""
 
 
 def hearing(heard: Hearing, now: float, stall_s: float) -> tuple[bool | None, str]:
     """`hearing` and `hearing_reason`: whether frames really come."""
-    if heard.device.state == "muted":
-        return False, "muted"
-    if heard.device.state in ("absent", "lost"):
-        return False, "no_device"
+    if reason := _NOT_HEARD.get(heard.device.state):
+        return False, reason
     if heard.last_frame_at is None:
         return None, "starting"
     if heard.device.state == "closed":
         return False, "not_listening"
     if now - heard.last_frame_at > stall_s + 1.0:
         return False, "stalled"
-    return True, "ok"
+    if heard.sound.is_dead:
+        return False, "silent_device"
+    return heard.deaf_to is None, heard.deaf_to or "ok"
+
+
+def sound(heard: Hearing) -> str | None:
+    """What is heard, in words; None: nothing yet, or it is muted."""
+    measured = heard.sound
+    if heard.level_dbfs is None:
+        return None
+    if measured.is_dead or measured.still_s >= STILL_S:
+        return still(measured.still_s, measured.still_at)
+    words = f"{'speech' if heard.is_open else 'no speech'}, {heard.level_dbfs:.0f} dBFS"
+    if heard.noise_floor_dbfs is not None:
+        words += f" over a noise floor of {heard.noise_floor_dbfs:.0f} dBFS"
+    return words if measured.fault is None else f"{words}; {measured.fault.evidence}"
 
 
 def state(
@@ -49,6 +90,7 @@ def state(
     clock_synced: bool | None,
     now: float,
     mute_reasons: tuple[str, ...] = (),
+    echo_signal: str = "never",
 ) -> State:
     """The `state` payload, but for its header."""
     hears, reason = hearing(heard, now, constants.stall_s)
@@ -62,9 +104,11 @@ def state(
         device=heard.device,
         level_dbfs=_rounded(heard.level_dbfs),
         noise_floor_dbfs=_rounded(heard.noise_floor_dbfs),
+        heard=sound(heard) if hears or reason == "silent_device" else None,
         last_frame_age_ms=None if age is None else round(age * 1000),
         last_final_age_s=None if last_final_at is None else round(now - last_final_at, 1),
         backlog=Backlog(utterances=uplink.tally.utterances, seconds=round(uplink.tally.seconds, 1)),
+        echo_signal=echo_signal,
         language=constants.language,
         clock_synced=clock_synced,
         version=constants.version,
@@ -97,8 +141,8 @@ def status_line(
 ) -> str:
     """One line for `systemctl status`: hearing, link, broker, backlog, the last transcript."""
     ears = {
-        True: f"hears {heard.device.name}",
-        False: f"DOES NOT HEAR ({said.hearing_reason})",
+        True: f"hears {heard.device.name}" + (f" ({said.heard})" if said.heard else ""),
+        False: f"DOES NOT HEAR ({said.hearing_reason}{f': {said.heard}' if said.heard else ''})",
         None: "starting",
     }[said.hearing]
     parts = [ears, f"link {uplink.link.state.value}", "broker " + ("up" if broker else "DOWN")]
@@ -113,6 +157,28 @@ def status_line(
     else:
         parts.append(f"last transcript {said.last_final_age_s:.0f} s ago")
     return ", ".join(parts)
+
+
+def hearing_metrics(heard: Hearing, frame_ms: int, per_s: float | None) -> dict[str, float]:
+    """What is heard, in figures; those that are not known are left out."""
+    measured = heard.sound
+    silent = heard.device.state in ("muted", "closed")
+    figures = {
+        "scribed_frames_per_second": per_s,
+        "scribed_frames_per_second_expected": 0.0 if silent else 1000 / frame_ms,
+        "scribed_level_dbfs": heard.level_dbfs,
+        "scribed_noise_floor_dbfs": heard.noise_floor_dbfs,
+        "scribed_peak_dbfs": measured.peak_dbfs,
+        "scribed_clipped_ratio": measured.clipped,
+        "scribed_dc_offset_ratio": measured.dc,
+        "scribed_still_seconds": measured.still_s,
+        **{f"scribed_microphone_{kind.value}": _is(measured.fault, kind) for kind in Kind},
+    }
+    return {name: round(value, 5) for name, value in figures.items() if value is not None}
+
+
+def _is(fault: Fault | None, kind: Kind) -> float:
+    return float(fault is not None and fault.kind is kind)
 
 
 def metrics(heard: Hearing, uplink: UplinkReport, store: StoreReport) -> dict[str, float]:

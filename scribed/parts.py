@@ -104,6 +104,15 @@ def stall_s(audio: Audio) -> float:
     return max(audio.stall_s, PATIENCE_S + 1.0)
 
 
+def silent_s(audio: Audio) -> float | None:
+    """How long digital silence may last; None: it is no fault.
+
+    Only a converter always has noise. What a file, a pipe or a stream brings was made by a program,
+    to which silence may be zeros: a synthesizer, a codec between two sentences.
+    """
+    return audio.silent_s if audio.source == "alsa" else None
+
+
 def source(audio: Audio) -> Callable[[], Source]:
     """What opens the configured source, or raises `SourceError`."""
     return lambda: _open(audio)

@@ -24,7 +24,17 @@ from scribed.delivery import payloads
 from scribed.delivery.payloads import Moment
 from scribed.delivery.schemas import Metrics, State
 from scribed.delivery.worker import Delivery
-from scribed.model import Alert, AlertCleared, Command, Device, Event, Identity, Link, Reply
+from scribed.model import (
+    Alert,
+    AlertCleared,
+    Attention,
+    Command,
+    Device,
+    Event,
+    Identity,
+    Link,
+    Reply,
+)
 from scribed.service import notify
 from scribed.service.control import Control
 from scribed.service.timesync import clock_synced
@@ -77,6 +87,7 @@ class Supervisor:
         self._mailbox, self._constants, self._identity = mailbox, constants, identity
         self._last_status = ""
         self._alerts = Alerts()
+        self._frame_rate = overview.FrameRate(clock.now())
         self._metrics_at = self._state_at = 0.0
         self._clock_was_synced = clock_synced()
         self._commands = Commands(
@@ -152,7 +163,7 @@ class Supervisor:
             self._commands.take(item)
         elif isinstance(item, Reply):
             self._commands.carried_out(item)
-        if isinstance(item, (Device, Link, Alert, AlertCleared, Command)):
+        if isinstance(item, (Attention, Device, Link, Alert, AlertCleared, Command)):
             self.publish_state()
 
     def publish_state(self) -> None:
@@ -192,8 +203,11 @@ class Supervisor:
 
     def _publish_metrics(self) -> None:
         workers = self.workers
-        reports = workers.capture.report, workers.uplink.report, workers.store.report
-        self.workers.delivery.inbox.put(Metrics(values=overview.metrics(*reports)))
+        heard, frame_ms = workers.capture.report, self._constants.frame_ms
+        self._frame_rate.look(heard, frame_ms, clock.now())
+        values = overview.metrics(heard, workers.uplink.report, workers.store.report)
+        values |= overview.hearing_metrics(heard, frame_ms, self._frame_rate.per_s)
+        workers.delivery.inbox.put(Metrics(values=values))
 
     def _state(self) -> State:
         workers = self.workers
@@ -206,6 +220,7 @@ class Supervisor:
             clock_synced=clock_synced(),
             now=clock.now(),
             mute_reasons=self._commands.muted,
+            echo_signal=self._commands.echo_signal,
         )
 
     def _status_line(self, said: State) -> str:

@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
-from scribed.capture.orders import Flush, Mute
-from scribed.commands import MUTE_FACT, Commands, mute_reasons
+from scribed import clock
+from scribed.capture.orders import Flush, Listen, Mute, Robot
+from scribed.commands import MUTE_FACT, TEXT_CHARS, Commands, mute_reasons
+from scribed.delivery.commands import COMMANDS
 from scribed.delivery.schemas import Muted
-from scribed.model import Command, Outcome, Reply
+from scribed.model import Command, Outcome, Reply, RobotDoes
 from scribed.store.worker import Remember
 from scribed.uplink.waiting import Purge
 from scribed.worker import Mailbox
@@ -141,6 +143,57 @@ def test_each_command_goes_to_whoever_carries_it_out(office: Office) -> None:
     assert office.mail("answers") == [Reply(7, {"hearing": True})]
 
 
+def test_what_the_robot_does_goes_to_those_who_hear_and_those_who_tell(office: Office) -> None:
+    before = clock.now()
+    asked = {"on": True, "id": "tts-42", "ttl_ms": 1500, "text": "x" * 5000}
+    command = office.ask("robot_speaking", asked, local=False)
+    (order,) = office.mail("capture")
+    (does,) = office.mail("delivery")
+    assert order == Robot(does, command)
+    assert before <= does.at <= clock.now()
+    text = "x" * TEXT_CHARS
+    assert does == RobotDoes("speaking", True, does.at, "tts-42", 1.5, text)
+    office.ask("robot_moving", {"on": False})
+    (does,) = office.mail("delivery")
+    assert does == RobotDoes("moving", False, does.at)
+
+
+def test_the_robot_s_signal_is_known_once_it_was_given(office: Office) -> None:
+    assert office.commands.echo_signal == "never"
+    office.ask("robot_moving", {"on": True})
+    office.ask("robot_speaking", {"on": "perhaps"})
+    assert office.commands.echo_signal == "never"
+    office.ask("robot_speaking", {"on": False})
+    assert office.commands.echo_signal == "ok"
+
+
+def test_a_window_is_opened_from_when_it_was_asked_for(office: Office) -> None:
+    before = clock.now()
+    command = office.ask("listen", {"ttl_ms": 0})
+    (order,) = office.mail("capture")
+    assert before <= order.at <= clock.now()
+    assert order == Listen(order.at, 0.0, command)
+    office.ask("listen")
+    assert office.mail("capture")[0].ttl_s is None
+
+
+@pytest.mark.parametrize(
+    ("name", "args"),
+    [
+        ("robot_speaking", {}),
+        ("robot_speaking", {"on": True, "ttl_ms": 0}),
+        ("robot_moving", {"on": True, "id": 7}),
+        ("listen", {"ttl_ms": "long"}),
+    ],
+)
+def test_what_makes_no_sense_changes_nothing(
+    office: Office, name: str, args: dict[str, Any]
+) -> None:
+    office.ask(name, args)
+    assert office.refusal == "malformed"
+    assert office.mail("capture") == office.mail("delivery") == []
+
+
 def test_a_purge_is_the_uplink_s_since_it_owns_what_waits(office: Office) -> None:
     some = office.ask("spool", {"verb": "purge", "ids": ["01A", 5]})
     all_ = office.ask("spool", {"verb": "purge", "ids": None})
@@ -166,4 +219,4 @@ def test_what_does_not_exist_is_refused_with_what_does(office: Office) -> None:
     office.ask("dance")
     (reply,) = office.mail("answers")
     assert reply.error.code == "unknown"
-    assert "mute, flush, state, spool, restate" in reply.error.message
+    assert ", ".join((*COMMANDS, "spool")) in reply.error.message

@@ -19,6 +19,7 @@ from scribed.errors import ConfigError, ExitStatus
 
 THE_FILE = Path(__file__).parent.parent / "config" / "scribed.toml"
 KEY = re.compile(r"^# (?=\w+ = )", re.MULTILINE)
+COMMANDS = '"mute", "robot_speaking", "robot_moving", "listen", "flush", "restate", "state"'
 
 
 def read(text: str, **variables: str) -> Config:
@@ -280,13 +281,11 @@ def test_a_value_of_the_wrong_kind_is_shown_with_what_is_allowed(text: str, line
         ),
         (
             'mqtt.commands = ["mute", "reboot"]',
-            'mqtt.commands: ["mute", "reboot"] is not allowed; '
-            'it is a list of any of "mute", "flush", "restate", "state"',
+            f'mqtt.commands: ["mute", "reboot"] is not allowed; it is a list of any of {COMMANDS}',
         ),
         (
             'mqtt.commands = "mute"',
-            'mqtt.commands: "mute" is not allowed; '
-            'it is a list of any of "mute", "flush", "restate", "state"',
+            f'mqtt.commands: "mute" is not allowed; it is a list of any of {COMMANDS}',
         ),
         (
             'mqtt.commands = ["mute\\n"]',
@@ -595,7 +594,7 @@ def test_a_variable_that_is_at_fault_is_named() -> None:
     assert problem("", SCRIBED_MQTT__PORT="\udcff").endswith("(set by SCRIBED_MQTT__PORT)")
     assert problem("", SCRIBED_MQTT__COMMANDS="mute,flush") == (
         'mqtt.commands: "mute,flush" is not allowed; '
-        'it is a list of any of "mute", "flush", "restate", "state" (set by SCRIBED_MQTT__COMMANDS)'
+        f"it is a list of any of {COMMANDS} (set by SCRIBED_MQTT__COMMANDS)"
     )
 
 

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scribed import overview
+from scribed.capture.proof import Fault, Kind, Sound
 from scribed.capture.worker import Hearing
 from scribed.delivery.schemas import Backlog, State
 from scribed.model import Device, Link, LinkState, pcm_bytes
@@ -16,7 +17,9 @@ from scribed.uplink.waiting import Tally
 from scribed.uplink.worker import UplinkReport
 
 NOW = 1000.0
-CONSTANTS = overview.Constants(version="1.2", config_sha="abc", language="de", stall_s=1.5)
+CONSTANTS = overview.Constants(
+    version="1.2", config_sha="abc", language="de", stall_s=1.5, frame_ms=20
+)
 IDLE = UplinkReport(link=Link())
 HEARS = Hearing(Device("hw:CARD=Mic", 16000, 1, "open"), last_frame_at=NOW - 0.1)
 
@@ -98,6 +101,55 @@ def test_frames_that_stay_away_for_longer_than_the_device_is_given_are_a_stall()
     assert (stalled.hearing, stalled.hearing_reason, stalled.state) == (False, "stalled", "stalled")
 
 
+@pytest.mark.parametrize("reason", ["robot_speaking", "not_listening"])
+def test_who_throws_away_what_is_heard_does_not_hear_and_says_why(reason: str) -> None:
+    state = Looked(HEARS._replace(deaf_to=reason)).state
+    assert (state.hearing, state.hearing_reason, state.state) == (False, reason, reason)
+    gone = device("lost")._replace(deaf_to=reason)
+    assert Looked(gone).state.hearing_reason == "no_device", "what is worse comes first"
+
+
+DEAD = Sound(still_s=34.2, fault=Fault(Kind.DEAD, "digital silence for 5 s"))
+OFFSET = Sound(fault=Fault(Kind.OFFSET, "a DC offset of 12% of full scale"))
+QUIET = HEARS._replace(level_dbfs=-61.6, noise_floor_dbfs=-63.2)
+
+
+def test_a_dead_microphone_is_not_heard_and_one_with_lesser_faults_is() -> None:
+    dead = Looked(QUIET._replace(level_dbfs=-90.3, sound=DEAD)).state
+    assert (dead.hearing, dead.hearing_reason, dead.state) == (
+        False, "silent_device", "silent_device",
+    )  # fmt: skip
+    for kind in set(Kind) - {Kind.DEAD}:
+        lesser = Looked(QUIET._replace(sound=Sound(fault=Fault(kind, "evidence")))).state
+        assert (lesser.hearing, lesser.hearing_reason) == (True, "ok")
+
+
+@pytest.mark.parametrize(("state", "reason"), [("muted", "muted"), ("lost", "no_device")])
+def test_one_that_is_not_there_is_not_dead_as_well(state: str, reason: str) -> None:
+    said = Looked(device(state)._replace(level_dbfs=-90.3, sound=DEAD)).state
+    assert said.hearing_reason == reason
+    assert said.heard is None
+
+
+@pytest.mark.parametrize(
+    ("heard", "words"),
+    [
+        (HEARS, None),
+        (HEARS._replace(level_dbfs=-20.4, is_open=True), "speech, -20 dBFS"),
+        (QUIET, "no speech, -62 dBFS over a noise floor of -63 dBFS"),
+        (
+            QUIET._replace(sound=OFFSET),
+            "no speech, -62 dBFS over a noise floor of -63 dBFS; a DC offset of 12% of full scale",
+        ),
+        (QUIET._replace(sound=Sound(still_s=3.0)), "digital silence for 3 s"),
+        (QUIET._replace(sound=Sound(still_s=3.0, still_at=-2)), "a stuck value (-2) for 3 s"),
+        (QUIET._replace(sound=DEAD), "digital silence for 34 s"),
+    ],
+)
+def test_what_is_heard_is_said_in_words(heard: Hearing, words: str | None) -> None:
+    assert Looked(heard).state.heard == words
+
+
 # The one word
 
 
@@ -134,6 +186,7 @@ def test_the_state_is_what_the_workers_report() -> None:
         device=HEARS.device,
         level_dbfs=-31.2,
         noise_floor_dbfs=-60.1,
+        heard="no speech, -31 dBFS over a noise floor of -60 dBFS",
         last_frame_age_ms=100,
         last_final_age_s=4.6,
         backlog=Backlog(utterances=3, seconds=12.3),
@@ -195,6 +248,16 @@ def test_a_frame_is_never_younger_than_now() -> None:
             Looked(device("muted"), mute_reasons=("local",)),
             "DOES NOT HEAR (muted), link idle, broker up, no transcript yet",
         ),
+        (
+            Looked(QUIET),
+            "hears hw:CARD=Mic (no speech, -62 dBFS over a noise floor of -63 dBFS), link idle, "
+            "broker up, no transcript yet",
+        ),
+        (
+            Looked(QUIET._replace(sound=DEAD)),
+            "DOES NOT HEAR (silent_device: digital silence for 34 s), link idle, broker up, "
+            "no transcript yet",
+        ),
         (Looked(device("open", None)), "starting, link idle, broker up, no transcript yet"),
     ],
 )
@@ -227,3 +290,44 @@ def test_whatever_is_reported_a_deaf_daemon_never_says_that_it_listens(
     assert (said.state in ("listening", "degraded", "refused")) <= (said.hearing is True)
     assert looked.line.startswith("hears ") == (said.hearing is True)
     assert len(looked.line.splitlines()) == 1
+
+
+# The figures
+
+
+def test_frames_per_second_are_counted_from_look_to_look() -> None:
+    rate = overview.FrameRate(NOW)
+    rate.look(HEARS._replace(samples=3200), 20, NOW + 0.2)
+    assert rate.per_s is None  # too soon to say
+    rate.look(HEARS._replace(samples=16_000), 20, NOW + 1.0)
+    assert rate.per_s == pytest.approx(50)
+    rate.look(HEARS._replace(samples=16_000 + 8_000), 20, NOW + 2.0)
+    assert rate.per_s == pytest.approx(25)  # half of it is missing
+    rate.look(HEARS._replace(samples=24_000), 20, NOW + 17.0)
+    assert rate.per_s == 0
+
+
+@pytest.mark.parametrize(
+    ("state", "expected"), [("open", 50), ("absent", 50), ("lost", 50), ("muted", 0), ("closed", 0)]
+)
+def test_frames_are_expected_of_whatever_should_be_heard(state: str, expected: float) -> None:
+    figures = overview.hearing_metrics(device(state), 20, 49.98)
+    assert figures["scribed_frames_per_second_expected"] == expected
+    assert figures["scribed_frames_per_second"] == 49.98
+
+
+def test_what_is_heard_is_in_figures_and_what_is_not_known_is_left_out() -> None:
+    measured = Sound(peak_dbfs=-3.5, clipped=0.0125, dc=-0.125, fault=OFFSET.fault)
+    assert overview.hearing_metrics(QUIET._replace(sound=measured), 20, None) == {
+        "scribed_frames_per_second_expected": 50,
+        "scribed_level_dbfs": -61.6,
+        "scribed_noise_floor_dbfs": -63.2,
+        "scribed_peak_dbfs": -3.5,
+        "scribed_clipped_ratio": 0.0125,
+        "scribed_dc_offset_ratio": -0.125,
+        "scribed_still_seconds": 0,
+        "scribed_microphone_dead": 0,
+        "scribed_microphone_deaf": 0,
+        "scribed_microphone_clipping": 0,
+        "scribed_microphone_offset": 1,
+    }

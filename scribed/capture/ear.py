@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from scribed.capture.levels import Meter, quietest
+from scribed.capture.proof import Proof, Sound
 from scribed.capture.segmenter import Gate, GateEvent, Segmenter
 from scribed.interfaces import Vad
 from scribed.model import (
@@ -27,25 +28,41 @@ PART_MS = 100
 
 
 class Ear:
-    """Cuts utterances out of what it hears, each end with the levels of what it ends."""
+    """Cuts utterances out of what it hears, each end with the levels of what it ends.
+
+    `silent_s` is that of `Proof`.
+    """
 
     def __init__(
         self,
         vad: Vad,
         gate: Gate,
         identify: Callable[[float, UtteranceId | None], UtteranceStarted],
+        *,
+        silent_s: float | None = None,
     ) -> None:
-        self._vad, self._meter = vad, Meter()
+        self._vad, self._meter, self._proof = vad, Meter(), Proof(silent_s)
         self._segmenter = Segmenter(gate, identify=identify, quietest=quietest)
         self._frame_bytes = pcm_bytes(gate.frame_ms)
         self._part_bytes = PART_MS // gate.frame_ms * self._frame_bytes
         self._frame_s = gate.frame_ms / 1000
+        self._metered_samples = METER_EVERY * self._frame_bytes // SAMPLE_BYTES
         self._frames = 0
 
     @property
     def is_open(self) -> bool:
         """Whether an utterance is open."""
         return self._segmenter.is_open
+
+    @property
+    def is_engaged(self) -> bool:
+        """Whether somebody speaks: an utterance is open, or may become one."""
+        return self._segmenter.is_engaged
+
+    @property
+    def is_stirring(self) -> bool:
+        """Whether somebody may begin to speak: there were voices just now."""
+        return self._segmenter.is_stirring
 
     @property
     def patience_s(self) -> float:
@@ -61,6 +78,11 @@ class Ear:
     def noise_floor_dbfs(self) -> float | None:
         """None: no frame without a voice yet."""
         return self._meter.noise_floor_dbfs
+
+    @property
+    def sound(self) -> Sound:
+        """What else was measured, and what is wrong with it."""
+        return self._proof.sound
 
     def hear(self, block: Block) -> list[GateEvent]:
         """Take the frames of `block`; return what they caused."""
@@ -80,8 +102,14 @@ class Ear:
     def reset(self) -> None:
         """What is heard next does not follow what was heard before."""
         self._vad.reset()
+        self._proof.anew()
+
+    def lose(self) -> None:
+        """The source is gone, and what was wrong with its sound."""
+        self._proof.forget()
 
     def _hear(self, block: Block) -> list[GateEvent]:
+        self._proof.part(block.pcm)
         events = self._segmenter.feed(block, self._decide(block.pcm))
         return self._with_levels(events) if events else events
 
@@ -95,6 +123,7 @@ class Ear:
             self._frames += 1
             if self._frames % METER_EVERY == 0:
                 self._meter.add(frame, voiced=voiced)
+                self._proof.frame(frame, voiced=voiced, stands_for=self._metered_samples)
         return decisions
 
     def _with_levels(self, events: list[GateEvent]) -> list[GateEvent]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from scribed.model import Command, CommandError, Reply
+from scribed.model import Command, CommandError, Reply, RobotDoes
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,39 @@ class Flush:
 
     def done(self, *, flushed: bool) -> None:
         _answer(self.command, {"flushed": flushed})
+
+    def too_late(self) -> None:
+        _refuse(self.command)
+
+
+@dataclass(frozen=True, slots=True)
+class Robot:
+    """The robot begins or ceases to do what a microphone may hear; answered with what it has left
+    to live."""
+
+    does: RobotDoes
+    command: Command | None = None
+
+    def done(self, *, left_s: float) -> None:
+        _answer(self.command, {self.does.what: left_s > 0, "ttl_ms": round(left_s * 1000)})
+
+    def too_late(self) -> None:
+        _refuse(self.command)
+
+
+@dataclass(frozen=True, slots=True)
+class Listen:
+    """Hear what is said from `at` on, for `ttl_s` (None: as configured); answered with the window
+    that is open then."""
+
+    at: float
+    ttl_s: float | None = None
+    command: Command | None = None
+
+    def done(self, *, left_s: float | None) -> None:
+        """`left_s`: None where it listens always."""
+        ttl_ms = None if left_s is None else round(left_s * 1000)
+        _answer(self.command, {"listening": left_s is None or left_s > 0, "ttl_ms": ttl_ms})
 
     def too_late(self) -> None:
         _refuse(self.command)

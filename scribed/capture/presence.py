@@ -7,10 +7,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from scribed.capture.proof import REMEDIES, Fault, Kind
 from scribed.model import Alert, AlertCleared, Device, Event
 
 logger = logging.getLogger(__name__)
 
+SILENT = "silent_device"
 NO_DEVICE_REMEDY = "plug the microphone in, or correct audio.device"
 
 
@@ -26,6 +28,7 @@ class Presence:
         self._device = Device("")
         self._absence: str | None = None  # why there is no microphone
         self._was_found = False
+        self._fault: Fault | None = None
 
     def opened(self, device: Device, *, muted: bool) -> None:
         """The source could be opened; that it gives anything is not known yet."""
@@ -45,10 +48,26 @@ class Presence:
             self._was_found = True
             self._tell(Event("device_found", {"device": device.name}))
 
+    def judged(self, fault: Fault | None) -> None:
+        """What is wrong with its sound; None: nothing. May be told again."""
+        if fault == self._fault:
+            return
+        self._fault, name = fault, self._device.name
+        if fault is None:
+            logger.info("%s: gives sound again", name)
+            self._tell(AlertCleared(SILENT))
+            return
+        dead = fault.kind is Kind.DEAD
+        logger.log(logging.ERROR if dead else logging.WARNING, "%s: %s", name, fault.evidence)
+        severity = "error" if dead else "warning"
+        message = f"{name}: {fault.evidence}"
+        self._tell(Alert(SILENT, message, REMEDIES[fault.kind], severity))
+
     def missed(self, why: str) -> None:
         """There is no microphone: said once for each reason."""
         if why != self._absence:
             self._absence, self._was_found = why, False
+            self._withdraw()
             logger.error("no microphone: %s", why)
             self._change(self._device, "absent")
             self._tell(Alert("no_device", why, NO_DEVICE_REMEDY))
@@ -56,6 +75,7 @@ class Presence:
     def lost(self, device: Device, why: str) -> None:
         """The device went away in the middle."""
         self._was_found = False
+        self._withdraw()
         logger.warning("microphone lost: %s", why)
         self._change(device, "lost")
         self._tell(Event("device_lost", {"device": device.name, "why": why}))
@@ -75,6 +95,12 @@ class Presence:
             self._change(self._device, "open")
         elif self._absence is not None:
             self._change(self._device, "absent")
+
+    def _withdraw(self) -> None:
+        """Nobody knows what its sound is like now."""
+        if self._fault is not None:
+            self._fault = None
+            self._tell(AlertCleared(SILENT))
 
     def _change(self, device: Device, state: str) -> None:
         self._device = replace(device, state=state)

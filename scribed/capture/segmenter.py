@@ -126,6 +126,16 @@ class Segmenter:
         return self._id is not None
 
     @property
+    def is_engaged(self) -> bool:
+        """Whether somebody speaks: an utterance is open, or may become one."""
+        return self._id is not None or self._candidate is not None
+
+    @property
+    def is_stirring(self) -> bool:
+        """Whether somebody may begin to speak: there were voices in the last `start_window_ms`."""
+        return any(self._window)
+
+    @property
     def patience(self) -> int:
         """How many more frames may be heard at once without a later decision: at least 1.
 

@@ -20,27 +20,33 @@ from typing import Any, NamedTuple
 from scribed import clock
 from scribed.backoff import Backoff
 from scribed.capture.ear import Ear
+from scribed.capture.heed import Heed
 from scribed.capture.losses import Losses
 from scribed.capture.numbering import Numbering
-from scribed.capture.orders import Flush, Mute
+from scribed.capture.orders import Flush, Listen, Mute, Robot
 from scribed.capture.posting import Posting
 from scribed.capture.presence import Presence
-from scribed.capture.segmenter import Gate
+from scribed.capture.proof import Sound
+from scribed.capture.segmenter import Gate, GateEvent
 from scribed.capture.waits import READ_S, Waits
 from scribed.errors import SourceError
 from scribed.interfaces import EndOfInput, Source, Vad
 from scribed.model import (
     RATE,
     SAMPLE_BYTES,
+    Attention,
     Block,
     Device,
     EndReason,
+    RobotDoes,
     SeqReserved,
     UtteranceId,
 )
 from scribed.worker import Budget, Mailbox, Stop, Worker
 
-__all__ = ("Capture", "Flush", "Hearing", "Mute", "SourceEnded")
+__all__ = ("Capture", "Flush", "Hearing", "Listen", "Mute", "Robot", "SourceEnded")
+
+Order = Mute | Flush | Robot | Listen
 
 REOPEN_FIRST_S, REOPEN_MAX_S = 0.25, 2.0
 OPEN_BOUND_S = 10.0
@@ -61,6 +67,8 @@ class Hearing(NamedTuple):
     is_open: bool = False
     level_dbfs: float | None = None
     noise_floor_dbfs: float | None = None
+    deaf_to: str | None = None  #: why what is heard is thrown away, as in `hearing_reason`
+    sound: Sound = Sound()
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +87,8 @@ class Capture(Worker):
     What is cut out goes to `store`, then to `uplink` and (but for the audio) to `delivery`. `mark`
     is told the end of the last captured frame before anything is decided about it: it must cost
     nothing. `last_heard` is what an earlier run of this boot told `mark` last. `muted`: start
-    without hearing anything, until `Mute(on=False)` comes.
+    without hearing anything, until `Mute(on=False)` comes. `heed` says what of it is listened to.
+    `silent_s` is that of `Proof`, None where the source is no microphone.
     """
 
     def __init__(
@@ -103,18 +112,21 @@ class Capture(Worker):
         mark: Callable[[float], None],
         last_heard: float | None = None,
         muted: bool = False,
+        heed: Heed | None = None,
+        silent_s: float | None = None,
         mono_offset: Callable[[], float] = clock.mono_offset,
     ) -> None:
         super().__init__("capture", supervisor)
-        self.inbox: Mailbox[Stop | SeqReserved | Mute | Flush] = Mailbox()
-        self.report = Hearing(Device(""))
+        self.inbox: Mailbox[Stop | SeqReserved | Order] = Mailbox()
+        self._heed = heed or Heed()
+        self.report = Hearing(Device(""), deaf_to=self._heed.deaf_to(clock.now()))
         self._mail = select.poll()
         self._mail.register(self.inbox, select.POLLIN)
         self._open_source, self._reopen = open_source, reopen
         self._goes_on = reopen  # what was opened last: a download begins where it ended, not anew
         self._frame_s, self._stall_s = gate.frame_ms / 1000, stall_s
         self._numbering = Numbering(new_id, next_seq, reserved, want_numbers)
-        self._ear = Ear(vad, gate, self._numbering.identify)
+        self._ear = Ear(vad, gate, self._numbering.identify, silent_s=silent_s)
         self._posting = Posting(
             store=store, uplink=uplink, delivery=delivery, budget=budget, chunk_bytes=chunk_bytes
         )
@@ -126,7 +138,7 @@ class Capture(Worker):
         self._expected: int | None = None
         self._presence = Presence(self._show, supervisor.put)
         self._stopping, self._muted = False, muted
-        self._orders: collections.deque[Mute | Flush] = collections.deque()
+        self._orders: collections.deque[Order] = collections.deque()
         self._closing: list[Mute] = []  # to be answered when the source is closed
 
     def work(self) -> None:
@@ -155,6 +167,7 @@ class Capture(Worker):
             if not self._reopen:
                 self._end(Device(""), str(exc))
                 return False
+            self._ear.lose()
             self._presence.missed(str(exc))
             self._rest(max(self._backoff.next_delay(), REOPEN_FIRST_S / 2))
             return True
@@ -164,6 +177,7 @@ class Capture(Worker):
             self._end(source.device, None)
             return False
         except SourceError as exc:
+            self._ear.lose()
             if self._presence.hears or not self._goes_on:
                 # What was heard is still worth its transcript.
                 self._cut_short(EndReason.DEVICE_LOST)
@@ -243,9 +257,11 @@ class Capture(Worker):
         self._expected = block.position + samples
         if not source.live or self._posting.has_room():
             self._losses.end_drop()
-            events = self._ear.hear(block)
+            heeded = self._listen_to(block)
+            events = [] if heeded is None else self._ear.hear(heeded)
             self._report_heard(end_at, samples)
-            self._posting.post(events)
+            self._presence.judged(self.report.sound.fault)
+            self._post(events)
         else:
             if self._losses.drop(samples):
                 self._cut_short(EndReason.GAP)
@@ -265,11 +281,38 @@ class Capture(Worker):
             is_open=self._ear.is_open,
             level_dbfs=self._ear.level_dbfs,
             noise_floor_dbfs=self._ear.noise_floor_dbfs,
+            deaf_to=self.report.deaf_to,
+            sound=self._ear.sound,
         )
+
+    def _listen_to(self, block: Block) -> Block | None:
+        """What of `block` is to be listened to; None: nothing."""
+        ear = self._ear
+        self._attend(
+            self._heed.deaf_to(
+                block.at, block.end, engaged=ear.is_engaged, stirring=ear.is_stirring
+            )
+        )
+        return None if self.report.deaf_to else self._heed.part(block)
+
+    def _attend(self, deaf_to: str | None) -> None:
+        """From now on throw away what is heard, or listen again, and say so."""
+        was = self.report.deaf_to
+        if deaf_to == was:
+            return
+        if was is None:
+            self._cut_short(EndReason.GATED)
+        elif deaf_to is None:
+            self._ear.reset()
+        self.report = self.report._replace(deaf_to=deaf_to)
+        self.supervisor.put(Attention(deaf_to))
+
+    def _post(self, events: list[GateEvent]) -> None:
+        self._posting.post(self._heed.marked(events))
 
     def _cut_short(self, reason: EndReason) -> None:
         """End what is open for a reason outside the gate; forget the pre-roll."""
-        self._posting.post(self._ear.close(reason))
+        self._post(self._ear.close(reason))
         if reason is not EndReason.GAP:
             self._losses.end_drop()
         self.report = self.report._replace(is_open=False)
@@ -283,7 +326,7 @@ class Capture(Worker):
                     self._stopping = True
                 case SeqReserved(end=end):
                     self._numbering.reserve(end)
-                case Mute() | Flush():
+                case Mute() | Flush() | Robot() | Listen():
                     self._orders.append(item)
 
     def _obey(self) -> None:
@@ -298,6 +341,11 @@ class Capture(Worker):
                     if flushed:
                         self._cut_short(EndReason.FLUSH)
                     order.done(flushed=flushed)
+                case Robot(does=does):
+                    self._heed_robot(does)
+                    order.done(left_s=self._heed.doings.of(does).left_s(does.id, does.at))
+                case Listen(at=at, ttl_s=ttl_s):
+                    order.done(left_s=self._heed.listen(at, ttl_s))
                 case Mute(on=on) if on:
                     self._closing.append(order)
                     if not self._muted:
@@ -308,11 +356,18 @@ class Capture(Worker):
                         self._unmute()
                     order.done()
 
+    def _heed_robot(self, does: RobotDoes) -> None:
+        """Its own words are not to stand in one text with those of somebody else."""
+        if self._heed.take(does) and self._ear.is_open:
+            self._cut_short(EndReason.GATED)
+        if deaf_to := self._heed.deaf_to(does.at, engaged=True):
+            self._attend(deaf_to)
+
     def _mute(self) -> None:
         self._muted = True
         self._cut_short(EndReason.MUTED)
         self._losses.heard(clock.now())  # what a restart had cost ends here, if nothing was heard
-        self.report = self.report._replace(level_dbfs=None)
+        self.report = self.report._replace(level_dbfs=None, sound=Sound())
 
     def _unmute(self) -> None:
         self._tell_muted()

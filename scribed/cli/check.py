@@ -13,6 +13,7 @@ from scribed.cli import loading
 from scribed.config import Config
 from scribed.configfile import flatten
 from scribed.errors import ConfigError, ExitStatus, ScribedError
+from scribed.remarks import remarks
 from scribed.service.credentials import (
     configured_key,
     idle_password,
@@ -72,7 +73,7 @@ def _warnings(config: Config, environ: Mapping[str, str]) -> list[str]:
         command_problem(config.provider),
         idle_password(config, environ),
     )
-    return [*filter(None, found), *notices(config.provider)]
+    return [*filter(None, found), *notices(config.provider), *remarks(config)]
 
 
 def _show(loaded: loading.Loaded, environ: Mapping[str, str]) -> None:

@@ -15,6 +15,7 @@ from scribed.daemon import Daemon
 from scribed.ending import leave
 from scribed.errors import ConfigError, ScribedError
 from scribed.model import Alert
+from scribed.remarks import remarks
 from scribed.service import journal
 from scribed.service.credentials import idle_password
 from scribed.service.names import identity, instance_of, runtime_directory, state_directory
@@ -47,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     loaded, alerts = _load(path, state, environ)
     config = loaded.config
     journal.configure(config.log.level)
-    for notice in (idle_password(config, environ), *notices(config.provider)):
+    for notice in (idle_password(config, environ), *notices(config.provider), *remarks(config)):
         if notice:
             logger.warning("%s", notice)
     echo = _echo if sys.stdout.isatty() else None

@@ -47,6 +47,7 @@ def _facts(said: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("hearing", f"{hears} ({said.get('hearing_reason')})"),
         ("muted", ", ".join(said.get("mute_reasons") or ())),
         ("microphone", _device(said)),
+        ("sound", said.get("heard") or ""),
         ("link", f"{link.get('state')} since {link.get('since')}"),
         ("last error", link.get("last_error") or ""),
         ("backlog", f"{backlog.get('utterances')} utterances, {backlog.get('seconds')} s"),
@@ -62,8 +63,6 @@ def _device(said: Mapping[str, Any]) -> str:
     words = [f"{device.get('name')} {device.get('state')}"]
     if device.get("rate") is not None:
         words.append(f"{device['rate']} Hz, {device.get('channels')} ch")
-    if said.get("level_dbfs") is not None:
-        words.append(f"{said['level_dbfs']} dBFS over noise of {said.get('noise_floor_dbfs')} dBFS")
     if said.get("last_frame_age_ms") is not None:
         words.append(f"last frame {said['last_frame_age_ms']} ms ago")
     return ", ".join(words)

@@ -26,6 +26,26 @@ _ASKS: Mapping[str, Ask] = {
         bare=True,
         examples=('{"on": true}', '{"on": true, "purge": true, "req": "privacy-1"}', "false"),
     ),
+    "robot_speaking": Ask(
+        "The robot begins to speak, or goes on, or (`on` false) has ended: by `echo.mode` what is "
+        "heard meanwhile is dropped, or has the caution `robot_speaking`. The open utterance is "
+        "committed first (`gated`). Say it again with the same `id` to renew it.",
+        "`speaking`: whether this `id` speaks now; `ttl_ms`: for how long unless it is renewed",
+        examples=(
+            '{"on": true, "id": "tts-42", "ttl_ms": 15000, "text": "Turning left."}',
+            '{"on": false, "id": "tts-42"}',
+        ),
+    ),
+    "robot_moving": Ask(
+        "The same about moving, by `motion.mode`.",
+        "`moving`: whether this `id` moves now; `ttl_ms`: for how long unless it is renewed",
+        examples=('{"on": true, "id": "base", "ttl_ms": 15000}', '{"on": false, "id": "base"}'),
+    ),
+    "listen": Ask(
+        'Hear what begins within `ttl_ms` from now (`listen.mode = "on_request"`).',
+        "`listening`; `ttl_ms`: for how long, null where it always is",
+        examples=("{}", '{"ttl_ms": 8000}'),
+    ),
     "flush": Ask(
         "End the open utterance now, with all that has been said.",
         "`flushed`: whether there was one",

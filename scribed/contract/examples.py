@@ -85,6 +85,7 @@ _STATE = schemas.State(
     device=Device("hw:CARD=Array,DEV=0", 16_000, 1, "open"),
     level_dbfs=-52.3,
     noise_floor_dbfs=-58.1,
+    heard="no speech, -52 dBFS over a noise floor of -58 dBFS",
     last_frame_age_ms=14,
     last_final_age_s=3.2,
     clock_synced=True,

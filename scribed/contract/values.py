@@ -46,10 +46,10 @@ FINAL_REASONS: Values = {
         flush="cmd/flush, or the end of the input",
         shutdown="the daemon was stopped",
         muted="the microphone was muted",
+        gated="the gate was closed: the robot began to speak, or cmd/listen's window was over",
         restart="the daemon ended in its middle and found it when it came back",
     ),
     "provider": "committed by the service",
-    "gated": "the robot began to speak, and is not to hear itself",
     "no_commit": "no commit ever came",
 }
 
@@ -76,7 +76,10 @@ LANGUAGE_SOURCES: Values = {
     "configured": "provider.language says so",
 }
 
-TRIGGERS: Values = {"always": "listen.mode is always: whatever is spoken is an utterance"}
+TRIGGERS: Values = {
+    "always": "listen.mode is always: whatever is spoken is an utterance",
+    "listen": "cmd/listen: it began inside the window that this opened",
+}
 
 LINK_STATES = _of(
     LinkState,
@@ -88,13 +91,13 @@ LINK_STATES = _of(
 )
 
 HEARING_REASONS: Values = {
-    "ok": "frames arrive",
+    "ok": "sound arrives",
     "starting": "no frame yet",
     "muted": "the microphone is closed on purpose",
     "robot_speaking": "what is heard is dropped while the robot speaks",
     "not_listening": "nothing is listened to now",
     "no_device": "there is no microphone",
-    "silent_device": "the microphone gives digital silence",
+    "silent_device": "the microphone gives digital silence, or a stuck value",
     "stalled": "the microphone is open and gives nothing",
 }
 
@@ -145,7 +148,7 @@ ALERTS = _of(
     auth_failed="the service's key is missing or refused",
     quota="the account at the service is used up",
     no_device="there is no microphone",
-    silent_device="the microphone gives digital silence",
+    silent_device="the microphone is dead or deaf, or clips, or has a large DC offset",
     gate_open="noise keeps the gate open",
     backend_down="the service cannot be reached",
     spool_full="there is no room for audio that waits: the oldest goes",

@@ -101,7 +101,7 @@ TRANSCRIPT: Fields = {
 
 STATE: Fields = {
     **HEADER,
-    "hearing": Field("whether frames really arrive"),
+    "hearing": Field("whether sound really arrives: frames, and no digital silence"),
     "hearing_reason": Field("why, or why not", values.HEARING_REASONS),
     "state": Field("one word for dashboards: the worst thing that is true", values.STATES),
     "mute_reasons": Field("who muted the microphone; empty: nobody", values.MUTE_REASONS),
@@ -109,6 +109,7 @@ STATE: Fields = {
     "device": Field("the microphone as it was really opened"),
     "level_dbfs": Field("now, dB of full scale"),
     "noise_floor_dbfs": Field("dB of full scale"),
+    "heard": Field("what is heard now, in words for people; null: nothing, or not known"),
     "last_frame_age_ms": _count("ms since the last frame of sound"),
     "last_final_age_s": _count("seconds since the broker had the last transcript"),
     "backlog": Field("what waits for an answer of the service"),
@@ -132,6 +133,13 @@ _REPLY: Fields = {
 _ASKING: Fields = {
     "req": Field("comes back in the reply"),
     "expires_at": Field("refused from then on; RFC 3339 with a zone", format="date-time"),
+}
+
+_ROBOT: Fields = {
+    "on": Field("true: it begins, or goes on; false: it has ended"),
+    "id": Field("of one utterance or motion: each is renewed, and ends, by itself"),
+    "ttl_ms": Field("over by itself after so long; at most, and by default, echo.max_s"),
+    **_ASKING,
 }
 
 _DETAILS = "; ".join(
@@ -219,6 +227,15 @@ FIELDS: Mapping[type, Fields] = {
     commands.Mute: {
         "on": Field("true: close the microphone"),
         "purge": Field("also drop what waits for an answer"),
+        **_ASKING,
+    },
+    commands.RobotSpeaking: {
+        **_ROBOT,
+        "text": Field("what it says: for `echo_text`, by its first 2000 characters"),
+    },
+    commands.RobotMoving: _ROBOT,
+    commands.Listen: {
+        "ttl_ms": Field("for how long from now; 0: no longer. null: listen.window_s"),
         **_ASKING,
     },
     commands.Flush: _ASKING,

@@ -24,6 +24,7 @@ MAX_CORRELATION_BYTES = 1024
 MAX_TOPIC_BYTES = 1024
 """Of a response topic; a longer one is taken for none."""
 MAX_SEQ = 2**53 - 1
+MAX_LISTEN_MS = 600_000
 _NAME_SHOWN = 64
 _BARE = {b"on": True, b"true": True, b"off": False, b"false": False}
 
@@ -40,6 +41,20 @@ class Mute(Asking, frozen=True, kw_only=True):
     purge: bool = False
 
 
+class RobotMoving(Asking, frozen=True, kw_only=True):
+    on: bool
+    id: Annotated[str, Meta(max_length=MAX_REQ)] = ""
+    ttl_ms: Annotated[int, Meta(ge=1, le=MAX_SEQ)] | None = None
+
+
+class RobotSpeaking(RobotMoving, frozen=True, kw_only=True):
+    text: str = ""
+
+
+class Listen(Asking, frozen=True, kw_only=True):
+    ttl_ms: Annotated[int, Meta(ge=0, le=MAX_LISTEN_MS)] | None = None
+
+
 class Flush(Asking, frozen=True, kw_only=True):
     pass
 
@@ -54,6 +69,9 @@ class AskState(Asking, frozen=True, kw_only=True):
 
 TAKES: Mapping[str, type[Asking]] = {
     "mute": Mute,
+    "robot_speaking": RobotSpeaking,
+    "robot_moving": RobotMoving,
+    "listen": Listen,
     "flush": Flush,
     "restate": Restate,
     "state": AskState,
@@ -165,16 +183,27 @@ def _arguments(cmd: str, said: Any, wall: float) -> dict[str, Any]:
         raise _Wrong("malformed", f"the payload must be a JSON object, as {_EXAMPLE[cmd]}")
     _not_expired(said.get("expires_at"), wall)
     try:
-        asking = msgspec.convert(said, TAKES[cmd])
-    except msgspec.ValidationError as exc:
-        raise _Wrong("malformed", f"{cmd} takes {_EXAMPLE[cmd]}; {exc}") from exc
+        asking = read(cmd, said)
+    except ValueError as exc:
+        raise _Wrong("malformed", str(exc)) from exc
     whole = (str(name) for name in asking.__struct_fields__)
     return {name: getattr(asking, name) for name in whole if name not in _OF_ALL}
+
+
+def read(cmd: str, said: dict[str, Any]) -> Asking:
+    """The arguments of the command `cmd`. Raises `ValueError` that says what it takes."""
+    try:
+        return msgspec.convert(said, TAKES[cmd])
+    except msgspec.ValidationError as exc:
+        raise ValueError(f"{cmd} takes {_EXAMPLE[cmd]}; {exc}") from exc
 
 
 _OF_ALL = Asking.__struct_fields__
 _EXAMPLE = {
     "mute": '{"on": true}, {"on": false}, ON or OFF',
+    "robot_speaking": '{"on": true, "id": "tts-42", "ttl_ms": 15000, "text": "…"}',
+    "robot_moving": '{"on": true, "id": "base", "ttl_ms": 15000}',
+    "listen": '{} or {"ttl_ms": 8000}',
     "flush": "{}",
     "restate": '{"since_seq": 17}',
     "state": "{}",

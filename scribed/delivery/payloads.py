@@ -31,6 +31,7 @@ from scribed.delivery.schemas import (
     Transcript,
 )
 from scribed.delivery.topics import PARTIAL_EXPIRY_S, LateReason, Route
+from scribed.echo import repeats
 from scribed.model import (
     Alert,
     Closed,
@@ -40,10 +41,12 @@ from scribed.model import (
     Final,
     Identity,
     Partial,
+    RobotDid,
     UtteranceStarted,
 )
 from scribed.text import clean, norm
 
+NOTHING_KNOWN = RobotDid()
 CLOCK_WAS_SET = datetime(2026, 1, 1, tzinfo=timezone.utc).timestamp()
 """A wall clock that is before this was plainly never set."""
 
@@ -84,11 +87,13 @@ class Moment:
 encode = msgspec.json.Encoder().encode
 
 
-def partial(said: Partial, identity: Identity, moment: Moment) -> Transcript:
+def partial(
+    said: Partial, identity: Identity, moment: Moment, robot: RobotDid = NOTHING_KNOWN
+) -> Transcript:
     """The payload of a text that may still change: what only the end will tell is null."""
     return Transcript(
         **_header(identity, moment),
-        **_spoken(said.started, said.text, identity, moment),
+        **_spoken(said.started, said.text, identity, moment, robot),
         **_NOT_YET,
         restated=False,
         rev=said.rev,
@@ -107,25 +112,26 @@ def transcript(
     *,
     more_speech: bool,
     languages: Collection[str] = (),
+    robot: RobotDid = NOTHING_KNOWN,
     lean: bool = False,
 ) -> Transcript:
     """The payload of a committed text that is written at `moment` to where `route` says.
 
-    `more_speech` and `languages` are those of `cautions()`. A `lean` one has nothing beside the
-    text, for a broker that takes no more. On `late` `expires_at` is in the past. Where it was
-    spoken in an earlier boot, `boot_id`, `clock_synced` and all `mono_*_ns` are of that boot's
-    clock, which is thought to have gone on with the wall clock's time.
+    `more_speech`, `languages` and `robot` are those of `cautions()`. A `lean` one has nothing
+    beside the text, for a broker that takes no more. On `late` `expires_at` is in the past. Where
+    it was spoken in an earlier boot, `boot_id`, `clock_synced` and all `mono_*_ns` are of that
+    boot's clock, which is thought to have gone on with the wall clock's time.
     """
     answer, fresh_s = final.answer, route.expiry_s
     moment = moment.there(final.started)
     return Transcript(
         **_header(identity, moment),
-        **_spoken(final.started, answer.text, identity, moment),
+        **_spoken(final.started, answer.text, identity, moment, robot),
         **_heard(final, moment),
         rev=final.rev,
         is_final=True,
         final_reason=final.final_reason,
-        caution=cautions(final, moment, more_speech=more_speech, languages=languages),
+        caution=cautions(final, moment, more_speech=more_speech, languages=languages, robot=robot),
         language=answer.language,
         language_source=answer.language_source,
         confidence=answer.confidence,
@@ -139,12 +145,17 @@ def transcript(
 
 
 def cautions(
-    final: Final, moment: Moment, *, more_speech: bool, languages: Collection[str] = ()
+    final: Final,
+    moment: Moment,
+    *,
+    more_speech: bool,
+    languages: Collection[str] = (),
+    robot: RobotDid = NOTHING_KNOWN,
 ) -> list[str]:
     """Why a machine should not act on this text without asking; empty: nothing speaks against.
 
     `more_speech` is whether a younger utterance has started by now; `languages` are those that are
-    spoken here, none: any.
+    spoken here, none: any; `robot` is what the robot did meanwhile.
     """
     return [
         name
@@ -152,6 +163,9 @@ def cautions(
             ("cut", final.ended.reason is not EndReason.COMMIT),
             ("guessed", final.answer.guessed),
             ("audio_lost", final.ended.lost_ms > 0),
+            ("robot_speaking", bool(robot.speaking)),
+            ("robot_moving", bool(robot.moving)),
+            ("echo_text", repeats(final.answer.text, robot.said)),
             ("language", answers.is_foreign(final.answer, languages)),
             ("more_speech", more_speech),
             ("unsynced", moment.there(final.started).unix(final.ended.at) < CLOCK_WAS_SET),
@@ -241,7 +255,7 @@ def _header(identity: Identity, moment: Moment) -> dict[str, Any]:
 
 
 def _spoken(
-    started: UtteranceStarted, text: str, identity: Identity, moment: Moment
+    started: UtteranceStarted, text: str, identity: Identity, moment: Moment, robot: RobotDid
 ) -> dict[str, Any]:
     """The fields that a partial and a final fill in the same way."""
     line = clean(text)
@@ -257,9 +271,9 @@ def _spoken(
         "boot_id": identity.boot_id if started.boot is None else started.boot.id,
         "mono_start_ns": _ns(started.at + started.mono_offset),
         "mono_emit_ns": _ns(moment.now + moment.mono_offset),
-        "trigger": "always",
-        "while_robot_speaking": None,
-        "while_robot_moving": None,
+        "trigger": started.trigger,
+        "while_robot_speaking": robot.speaking,
+        "while_robot_moving": robot.moving,
     }
 
 

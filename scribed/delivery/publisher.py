@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Collection
 from typing import NamedTuple
 
-from scribed.config import TranscriptSection
+from scribed.config import Echo, TranscriptSection
 from scribed.delivery import payloads
 from scribed.delivery.accounts import Accounts
 from scribed.delivery.finals import Durable
@@ -28,6 +28,7 @@ from scribed.delivery.topics import (
     Message,
     route,
 )
+from scribed.intervals import Doings, together
 from scribed.model import (
     Alert,
     AlertCleared,
@@ -38,6 +39,8 @@ from scribed.model import (
     Outcome,
     Partial,
     Recovered,
+    RobotDid,
+    RobotDoes,
     UtteranceEnded,
     UtteranceStarted,
 )
@@ -89,7 +92,8 @@ class Publisher:
     """See the module. Owned by one thread; all times are of the boot clock.
 
     `config` is the section [transcript]; `commands` are those that may be asked for; `languages`
-    those that are spoken here, none: any; earlier runs have delivered nothing above `highest_seq`.
+    those that are spoken here, none: any; `echo` is the section [echo]; earlier runs have delivered
+    nothing above `highest_seq`.
     """
 
     def __init__(
@@ -99,6 +103,7 @@ class Publisher:
         *,
         commands: Collection[str] = (),
         languages: Collection[str] = (),
+        echo: Echo = Echo(),  # noqa: B008 -- frozen
         highest_seq: int = 0,
     ) -> None:
         self.published: Counter[str] = Counter()  #: messages by topic, restated ones by themselves
@@ -108,6 +113,7 @@ class Publisher:
         self.replies = Replies(identity, commands, self.outbox)
         self._identity, self._stale_after_s = identity, config.stale_after_s
         self._languages = languages
+        self._robot = Doings(echo)
         self._drop_late = config.late == "drop"  # then what would go to `late` ends as expired
         self._alerts_since: dict[str, float] = {}
         self._highest_seq, self._text_seq = highest_seq, 0
@@ -144,6 +150,10 @@ class Publisher:
                 self.outbox.retain("muted", MUTED_ON if item.on else MUTED_OFF)
         return None
 
+    def robot_does(self, does: RobotDoes) -> None:
+        """The robot speaks or moves: texts are judged by that when they are written."""
+        self._robot.take(does)
+
     def close(self, *, keep: bool) -> None:
         """Nothing more comes: what is owed an end is kept by the store, or ends as failed."""
         self.replies.close()
@@ -176,7 +186,8 @@ class Publisher:
         fresh = self.accounts.live(said.started.id, moment.now - self._stale_after_s)
         if not fresh or not clean(said.text):
             return None
-        payload = encode(payloads.partial(said, self._identity, moment))
+        robot = self._robot.during(said.started.at, moment.now)
+        payload = encode(payloads.partial(said, self._identity, moment, robot))
         return Message("partial", payload, RULES["partial"].expiry_s)
 
     def metrics(self, said: Metrics, own: dict[str, float], moment: Moment) -> Message:
@@ -288,6 +299,7 @@ class Publisher:
             way,
             more_speech=self.accounts.youngest > seq,
             languages=self._languages,
+            robot=self._robot_during(final),
             lean=lean,
         )
         text = None
@@ -315,9 +327,17 @@ class Publisher:
             RESTATED,
             more_speech=more,
             languages=self._languages,
+            robot=self._robot_during(item),
             lean=lean,
         )
         return Message("late", encode(said), None, topic, correlation)
+
+    def _robot_during(self, final: Final) -> RobotDid:
+        """What was known when the utterance ended, and what the robot has said since then."""
+        started, ended = final.started, final.ended
+        if started.boot is not None:  # by another clock
+            return ended.robot
+        return together(ended.robot, self._robot.during(started.at, ended.at))
 
     def _plain(self, parcel: Closed | Transient | Retained | Answer, moment: Moment) -> Message:
         """The message of what is always said in the same words."""

@@ -156,6 +156,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     device: Device = Device("")
     level_dbfs: float | None = None
     noise_floor_dbfs: float | None = None
+    heard: str | None = None
     last_frame_age_ms: int | None = None
     last_final_age_s: float | None = None
     backlog: Backlog = Backlog()

@@ -35,6 +35,7 @@ from scribed.model import (
     Partial,
     Reply,
     Restated,
+    RobotDoes,
 )
 from scribed.text import clean
 from scribed.worker import Mailbox, Stop, Worker
@@ -64,7 +65,7 @@ class Finish:
     keep: bool = True
 
 
-Post = Item | Partial | Metrics | Reply | Restated | Finish | Stop
+Post = Item | Partial | Metrics | Reply | Restated | RobotDoes | Finish | Stop
 
 
 class Delivery(Worker):
@@ -103,6 +104,7 @@ class Delivery(Worker):
             commands=config.mqtt.commands,
             highest_seq=highest_seq,
             languages=config.provider.languages,
+            echo=config.echo,
         )
         self._pauses = Pauses()
         self._link: BrokerLink
@@ -307,6 +309,8 @@ class Delivery(Worker):
                 self._publisher.replies.reply(item, self._moment())
             case Restated():
                 self._restate(item)
+            case RobotDoes():
+                self._publisher.robot_does(item)
             case Finish():
                 self._begin_to_leave(item)
             case Stop():

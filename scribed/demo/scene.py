@@ -34,6 +34,7 @@ id = "demo"
 
 [audio]
 device = "{device}"
+silent_s = 0  # between two commands a null sink's monitor gives zeros
 
 [provider]
 url = "{url}"

@@ -26,6 +26,7 @@ from scribed.model import (
     RATE,
     SAMPLE_BYTES,
     EndReason,
+    RobotDid,
     UtteranceEnded,
     UtteranceId,
     UtteranceStarted,
@@ -83,6 +84,7 @@ class _Opening(msgspec.Struct, frozen=True):
     clock_synced: bool | None
     mono_offset: float
     continues: str | None
+    trigger: str = "always"
 
 
 class _Seal(msgspec.Struct, frozen=True):
@@ -96,6 +98,8 @@ class _Seal(msgspec.Struct, frozen=True):
     nbytes: int
     unix_offset: float  # once more: the clock may have been set since the opening
     clock_synced: bool | None
+    speaking: bool | None = None  # the robot; for what it said there is no room
+    moving: bool | None = None
 
 
 def header(meta: Meta) -> bytes:
@@ -125,6 +129,7 @@ def _opening(meta: Meta) -> bytes:
         clock_synced=meta.clock_synced,
         mono_offset=started.mono_offset,
         continues=started.continues,
+        trigger=started.trigger,
     )
     return _line(line, _OPENING)
 
@@ -147,7 +152,12 @@ def parse(first: bytes, file_size: int) -> Meta:
     continues = None if start.continues is None else UtteranceId(start.continues)
     meta = Meta(
         started=UtteranceStarted(
-            UtteranceId(start.id), start.seq, start.at, start.mono_offset, continues
+            UtteranceId(start.id),
+            start.seq,
+            start.at,
+            start.mono_offset,
+            continues,
+            trigger=start.trigger,
         ),
         boot_id=start.boot_id,
         unix_offset=start.unix_offset,
@@ -175,6 +185,8 @@ def _seal(meta: Meta) -> bytes:
         nbytes=meta.nbytes,
         unix_offset=meta.unix_offset,
         clock_synced=meta.clock_synced,
+        speaking=ended.robot.speaking,
+        moving=ended.robot.moving,
     )
     return _line(line, _SEAL)
 
@@ -197,6 +209,7 @@ def _with_seal(meta: Meta, line: bytes) -> Meta:
         lost_ms=seal.lost_ms,
         level_dbfs=seal.level_dbfs,
         snr_db=seal.snr_db,
+        robot=RobotDid(seal.speaking, seal.moving),
     )
     return Meta(
         started=meta.started,

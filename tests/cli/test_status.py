@@ -26,6 +26,7 @@ HEARS: dict[str, Any] = {
     "device": {"name": "plughw:CARD=Mic", "rate": 16000, "channels": 1, "state": "open"},
     "level_dbfs": -41.5,
     "noise_floor_dbfs": -60.0,
+    "heard": "no speech, -42 dBFS over a noise floor of -60 dBFS",
     "last_frame_age_ms": 40,
     "last_final_age_s": 14.2,
     "backlog": {"utterances": 3, "seconds": 12.5},
@@ -66,8 +67,8 @@ def test_an_ear_that_hears_is_status_0_and_the_main_facts_are_said(
     assert said.out.splitlines() == [
         "hears plughw:CARD=Mic, link idle, broker up",
         "  hearing     yes (ok)",
-        "  microphone  plughw:CARD=Mic open, 16000 Hz, 1 ch, -41.5 dBFS over noise of -60.0 dBFS, "
-        "last frame 40 ms ago",
+        "  microphone  plughw:CARD=Mic open, 16000 Hz, 1 ch, last frame 40 ms ago",
+        "  sound       no speech, -42 dBFS over a noise floor of -60 dBFS",
         "  link        idle since 2026-06-01T10:00:00Z",
         "  backlog     3 utterances, 12.5 s",
         "  transcript  last one 14 s ago",
@@ -97,6 +98,7 @@ def test_what_is_wrong_is_said_and_what_is_not_known_is_left_out(
         last_final_age_s=None,
         clock_synced=None,
         level_dbfs=None,
+        heard=None,
         last_frame_age_ms=None,
     ).out
     assert "  muted       local, mqtt\n" in said

@@ -13,6 +13,7 @@ from scribed.delivery.commands import (
     COMMANDS,
     MAX_BYTES,
     MAX_CORRELATION_BYTES,
+    TAKES,
     Refusal,
     Request,
     parse,
@@ -63,6 +64,39 @@ def test_mute_may_also_drop_what_waits() -> None:
 @pytest.mark.parametrize("payload", ["", " ", "{}"])
 def test_flush_and_state_need_no_words(name: str, payload: str) -> None:
     assert said(name, payload) == Request(name, {})
+
+
+def test_the_robot_says_for_how_long_it_speaks_and_what() -> None:
+    payload = '{"on": true, "id": "tts-42", "ttl_ms": 15000, "text": "Hello."}'
+    wanted = {"on": True, "id": "tts-42", "ttl_ms": 15000, "text": "Hello."}
+    assert said("robot_speaking", payload) == Request("robot_speaking", wanted)
+    bare = {"on": False, "id": "", "ttl_ms": None}
+    assert said("robot_moving", '{"on": false}') == Request("robot_moving", bare)
+    assert said("robot_speaking", '{"on": false}') == Request("robot_speaking", bare | {"text": ""})
+
+
+@pytest.mark.parametrize(
+    ("name", "payload"),
+    [
+        ("robot_speaking", ""),
+        ("robot_speaking", "ON"),
+        ("robot_speaking", '{"on": true, "ttl_ms": 0}'),
+        ("robot_speaking", '{"on": true, "ttl_ms": -5}'),
+        ("robot_moving", '{"on": 1}'),
+        ("robot_moving", '{"on": true, "id": "%s"}' % ("x" * 129)),
+        ("listen", '{"ttl_ms": 600001}'),
+    ],
+)
+def test_what_the_robot_cannot_mean_is_told_with_an_example(name: str, payload: str) -> None:
+    code, message = refused(name, payload)
+    assert code == "malformed"
+    assert '"ttl_ms"' in message
+
+
+def test_a_window_has_a_length_or_the_configured_one() -> None:
+    assert said("listen") == Request("listen", {"ttl_ms": None})
+    assert said("listen", '{"ttl_ms": 8000}') == Request("listen", {"ttl_ms": 8000})
+    assert said("listen", '{"ttl_ms": 0}') == Request("listen", {"ttl_ms": 0})
 
 
 def test_restate_names_the_last_one_that_was_seen() -> None:
@@ -198,7 +232,7 @@ JSON = st.recursive(
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
     max_leaves=8,
 )
-KEYS = st.sampled_from(["on", "req", "since_seq", "expires_at", "purge"])
+KEYS = st.sampled_from(["on", "req", "since_seq", "expires_at", "purge", "id", "ttl_ms", "text"])
 PAYLOADS = st.one_of(
     st.binary(max_size=200),
     JSON.map(lambda value: msgspec.json.encode(value, enc_hook=str)),
@@ -213,6 +247,7 @@ def test_whatever_is_asked_is_answered(name: str, payload: bytes, retained: bool
     msgspec.json.encode((answer.cmd, answer.req))
     if isinstance(answer, Request):
         assert not retained
-        assert set(answer.args) in ({"on", "purge"}, {"since_seq"}, set())
+        whole = {name: set(kind.__struct_fields__) for name, kind in TAKES.items()}
+        assert set(answer.args) == whole[name] - {"req", "expires_at"}
     else:
         assert answer.error.message

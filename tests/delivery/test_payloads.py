@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -27,6 +28,7 @@ from scribed.model import (
     LinkState,
     Outcome,
     Partial,
+    RobotDid,
     UtteranceStarted,
     Word,
 )
@@ -228,6 +230,33 @@ def test_an_entity_is_found_where_the_text_has_it(parts: list[str]) -> None:
     assert message["text"][entity["start"] : entity["end"]] == entity["text"] == clean(name)
 
 
+@pytest.mark.parametrize(
+    ("robot", "cautions"),
+    [
+        (RobotDid(), []),
+        (RobotDid(False, False), []),
+        (RobotDid(True, False, ("I will wait here.",)), ["robot_speaking"]),
+        (RobotDid(None, True), ["robot_moving"]),
+        (RobotDid(True, None, ("Now I turn left.",)), ["robot_speaking", "echo_text"]),
+    ],
+)
+def test_what_the_robot_did_meanwhile_is_told_and_is_a_caution(
+    robot: RobotDid, cautions: list[str]
+) -> None:
+    spoken = final(1, 812_346.0, "I turn left, please.")
+    message = payloads.transcript(spoken, IDENTITY, MOMENT, FRESH, more_speech=False, robot=robot)
+    assert message.caution == cautions
+    assert message.while_robot_speaking is robot.speaking
+    assert message.while_robot_moving is robot.moving
+    partial = payloads.partial(Partial(started(3, 1.0), 2, "I", PROVIDER), IDENTITY, MOMENT, robot)
+    assert (partial.while_robot_speaking, partial.caution) == (robot.speaking, [])
+
+
+def test_what_let_it_be_heard_is_told() -> None:
+    begun = UtteranceStarted(uid(1), 1, 812_345.0, trigger="listen")
+    assert said(replace(final(1, 812_346.0), started=begun))["trigger"] == "listen"
+
+
 def test_a_speaker_who_went_on_and_a_clock_that_was_never_set_are_cautions() -> None:
     never_set = Moment(now=812_347.0, wall=12.0, clock_synced=False)
     message = said(final(1, 812_346.0), never_set, more_speech=True)
@@ -352,8 +381,8 @@ def test_the_state_has_every_field_of_the_contract_and_null_where_nothing_is_kno
     assert message["device"] == {"name": "hw:1,0", "rate": 16000, "channels": 1, "state": "open"}
     assert message.keys() - {"schema", *HEADER} == {
         "hearing", "hearing_reason", "state", "mute_reasons", "link", "device", "level_dbfs",
-        "noise_floor_dbfs", "last_frame_age_ms", "last_final_age_s", "backlog", "echo_signal",
-        "fast_words", "language", "overrides", "clock_synced", "version", "config_sha",
-        "config_on_disk_differs",
+        "noise_floor_dbfs", "heard", "last_frame_age_ms", "last_final_age_s", "backlog",
+        "echo_signal", "fast_words", "language", "overrides", "clock_synced", "version",
+        "config_sha", "config_on_disk_differs",
     }  # fmt: skip
     assert message["level_dbfs"] is None

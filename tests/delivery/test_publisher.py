@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import re
-from typing import Literal
+from dataclasses import replace
+from typing import Any, Literal
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scribed.config import TranscriptSection
+from scribed.config import Echo, TranscriptSection
 from scribed.delivery.commands import COMMANDS
 from scribed.delivery.events import Asked
 from scribed.delivery.finals import LIMIT
@@ -31,6 +33,8 @@ from scribed.model import (
     Partial,
     Recovered,
     Restated,
+    RobotDid,
+    RobotDoes,
 )
 from tests.delivery.peers import IDENTITY, PROVIDER, ended, final, started
 
@@ -75,8 +79,11 @@ class Broker:
         return [topic for topic in topics if topic in ("transcript", "late", "ended")]
 
 
-def publisher(*, late: Literal["publish", "drop"] = "publish") -> Publisher:
-    return Publisher(IDENTITY, TranscriptSection(late=late), commands=COMMANDS)
+def publisher(
+    *, late: Literal["publish", "drop"] = "publish", echo: Echo | None = None
+) -> Publisher:
+    config = TranscriptSection(late=late)
+    return Publisher(IDENTITY, config, commands=COMMANDS, echo=echo or Echo())
 
 
 def law(said: Publisher) -> Report:
@@ -108,6 +115,54 @@ def test_the_topic_is_chosen_each_time_a_final_is_written() -> None:
     said.lost()
     said.connected(20, None)
     assert broker.finals(110.0) == ["late"]
+
+
+def decoded(offer: Offer) -> dict[str, Any]:
+    said: dict[str, Any] = json.loads(offer.message.payload)
+    return said
+
+
+def test_a_command_that_comes_after_an_utterance_reaches_it_by_its_lead() -> None:
+    said = publisher(echo=Echo(lead_ms=1000))
+    broker = Broker(said)
+    broker.take(0.0)
+    said.take(started(1, 98.0), moment(98.0))
+    said.take(final(1, at=100.0), moment(100.6))
+    said.robot_does(RobotDoes("speaking", True, 100.7, text="Turn left, please."))
+    offer, *_ = broker.write(100.8)
+    message = decoded(offer)
+    assert message["caution"] == ["robot_speaking", "echo_text"]
+    assert (message["while_robot_speaking"], message["while_robot_moving"]) == (True, None)
+    assert offer.text is None, "nobody is to act on it"
+
+
+def test_what_was_known_when_it_ended_is_not_forgotten_by_a_restart() -> None:
+    spoken = final(1, at=100.0)
+    did = RobotDid(True, False, ("Turn left, please.",))
+    spoken = replace(spoken, ended=replace(spoken.ended, robot=did))
+    for boot in (None, EarlierBoot("boot-0", WALL, True)):
+        said = publisher()
+        said.robot_does(RobotDoes("speaking", True, 200.0))
+        said.robot_does(RobotDoes("moving", True, 99.0))
+        begun = replace(spoken.started, boot=boot)
+        said.take(replace(spoken, started=begun), moment(201.0))
+        (message,) = (decoded(o) for o in Broker(said).take(201.0) if o.message.topic == "late")
+        assert message["caution"][0] == "robot_speaking"
+        assert "echo_text" in message["caution"]
+        assert message["while_robot_moving"] is (boot is None), "by the clock of another boot: no"
+
+
+def test_a_partial_says_what_the_robot_does_now() -> None:
+    said = publisher()
+    said.take(started(1, 98.0), moment(98.0))
+    partial = Partial(started(1, 98.0), 1, "Turn", PROVIDER)
+    message = said.partial(partial, moment(98.5))
+    assert message is not None
+    assert json.loads(message.payload)["while_robot_speaking"] is None
+    said.robot_does(RobotDoes("speaking", True, 98.6))
+    message = said.partial(partial, moment(98.7))
+    assert message is not None
+    assert json.loads(message.payload)["while_robot_speaking"] is True
 
 
 def test_an_overtaken_final_is_late() -> None:

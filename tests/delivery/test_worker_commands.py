@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from scribed.delivery.commands import COMMANDS
 from scribed.delivery.outbox import WINDOW
 from scribed.delivery.replies import AT_ONCE, PENDING
 from scribed.demo.broker import Broker
@@ -78,7 +79,7 @@ def test_what_cannot_be_done_is_said_in_words_and_changes_nothing(broker: Broker
             "unknown", "not_allowed", "retained", "expired", "malformed", "too_large",
         ]  # fmt: skip
         assert not any(reply["ok"] for reply in replies)
-        assert "mute, flush, restate, state" in replies[0]["error"]["message"]
+        assert ", ".join(COMMANDS) in replies[0]["error"]["message"]
         assert replies[0]["req"] == "r-1"
         assert not [item for item in rig.supervisor.drain() if isinstance(item, Command)]
         robot.says("cmd/flush")

@@ -105,6 +105,7 @@ STATE = HEADER | {
     "device": (dict,),
     "level_dbfs": (*NUMBER, NULL),
     "noise_floor_dbfs": (*NUMBER, NULL),
+    "heard": (str, NULL),
     "last_frame_age_ms": (int, NULL),
     "last_final_age_s": (*NUMBER, NULL),
     "backlog": (dict,),

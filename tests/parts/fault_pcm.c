@@ -19,6 +19,8 @@
  *   hungup     no frames come, and poll says POLLERR and POLLHUP
  *   stalled    no frames come; the world goes on, so they are lost without a word
  *   overrun    the next question for the position is answered with EPIPE; removed by the device
+ *   zeros      the sound is digital silence, from the next poll on
+ *   stuck      likewise, but of one value, 0x3939 in each 16 bits
  *   suspended  it is as after a suspend of the machine: ESTRPIPE; removed by the device
  * and the device writes there:
  *   open       while it is open; holds the process id
@@ -51,6 +53,7 @@ struct device {
 	int delivered_fd;
 	uint64_t delivered, delivered_before; /* up to now; up to the last start */
 	int running;
+	int still; /* the byte that a converter gives that stands still; -1: it does not */
 	long speed; /* percent */
 	int64_t world_began_ns; /* 0: never started */
 	int64_t offset;         /* world index of frame 0 since the last start, stalls added */
@@ -197,8 +200,10 @@ static snd_pcm_sframes_t fault_transfer(snd_pcm_ioplug_t *io, const snd_pcm_chan
 	char *to = (char *)areas[0].addr + areas[0].first / 8 + offset * frame_bytes;
 	if (is_on(d, "unplugged"))
 		return -ENODEV;
+	if (d->still >= 0)
+		memset(to, d->still, size * frame_bytes);
 	/* With mmap the same frames are asked for again until the reader has moved on. */
-	for (snd_pcm_uframes_t i = 0; i < size; i++)
+	for (snd_pcm_uframes_t i = 0; d->still < 0 && i < size; i++)
 		fill(d, to + i * frame_bytes, d->offset + io->appl_ptr + i, frame_bytes);
 	d->delivered = d->delivered_before + io->appl_ptr + size;
 	return pwrite(d->delivered_fd, &d->delivered, sizeof d->delivered, 0) < 0 ? -errno : (snd_pcm_sframes_t)size;
@@ -226,6 +231,7 @@ static int fault_revents(snd_pcm_ioplug_t *io, struct pollfd *pfd, unsigned int 
 	if (read(io->poll_fd, &ticks, sizeof ticks) < 0 && errno != EAGAIN)
 		return -errno;
 	produce(d);
+	d->still = is_on(d, "zeros") ? 0 : is_on(d, "stuck") ? 0x39 : -1;
 	*revents = d->produced - (int64_t)io->appl_ptr >= (int64_t)io->period_size ? POLLIN : 0;
 	return 0;
 }
@@ -344,6 +350,7 @@ SND_PCM_PLUGIN_DEFINE_FUNC(fault)
 		return -ENOMEM;
 	snprintf(d->control, sizeof d->control, "%s", control);
 	d->speed = speed;
+	d->still = -1;
 	err = is_on(d, "unplugged") ? -ENODEV : is_on(d, "busy") ? -EBUSY : is_on(d, "denied") ? -EACCES : 0;
 	if (!err && audio)
 		err = map_audio(d, audio);

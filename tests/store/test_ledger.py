@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from scribed.model import Answer, Closed, EarlierBoot, Entity, Outcome, Word
+from scribed.model import Answer, Closed, EarlierBoot, Entity, Outcome, RobotDid, Word
 from scribed.store import records
 from scribed.store.ballast import BALLAST_BYTES, Ballast
 from scribed.store.ledger import Ledger, LedgerError, Waiting
@@ -245,14 +245,25 @@ GOLDEN_ANSWER = (
     b'"redacted_text":"Turn [SIDE], please.","edited_text":"Left!","warnings":["faint"]}'
 )
 """With all that was added since."""
+ADDED = (
+    (b'"boot":null}', b'"boot":null,"trigger":"always"}'),
+    (b'"snr_db":null}', b'"snr_db":null,"robot":{"speaking":null,"moving":null,"said":[]}}'),
+)
+"""What stands there now, and version 1 did not write."""
+
+
+def as_written_now(golden: bytes) -> bytes:
+    for before, now in ADDED:
+        golden = golden.replace(before, now)
+    return golden
 
 
 def test_the_bytes_of_version_1_are_still_read() -> None:
     assert records.decode(GOLDEN_FINAL) == final(1)
-    assert records.encode(closed(2)) == GOLDEN_CLOSED
+    assert records.encode(closed(2)) == as_written_now(GOLDEN_CLOSED)
     assert records.decode(GOLDEN_CLOSED) == closed(2)
     waiting = Waiting(started(2), final(2).ended)
-    assert records.encode_waiting(waiting) == GOLDEN_WAITING
+    assert records.encode_waiting(waiting) == as_written_now(GOLDEN_WAITING)
     assert records.decode_waiting(GOLDEN_WAITING) == waiting
 
 
@@ -272,9 +283,21 @@ def test_all_that_a_service_says_is_kept() -> None:
     said = replace(final(1), answer=answer)
     before, _, after = GOLDEN_FINAL.partition(b'"answer":{')
     golden = before + GOLDEN_ANSWER + after[after.index(b',"final_reason"') :]
-    assert records.encode(said) == golden
+    assert records.encode(said) == as_written_now(golden)
     assert records.decode(golden) == said
     assert records.decode(records.encode(final(1))) == final(1)
+
+
+def test_what_the_robot_did_meanwhile_is_kept_with_a_final_and_an_end(tmp_path: Path) -> None:
+    one, other = final(1), closed(2)
+    begun, did = replace(one.started, trigger="listen"), RobotDid(True, False, ("Turning left.",))
+    one = replace(one, started=begun, ended=replace(one.ended, robot=did))
+    assert other.ended is not None
+    other = replace(other, ended=replace(other.ended, robot=did))
+    ledger = open_ledger(tmp_path)
+    ledger.commit(items=[one, other])
+    ledger.close()
+    assert open_ledger(tmp_path).undelivered() == [one, other]
 
 
 def write_version_1(path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scribed.model import EndReason, UtteranceEnded, UtteranceId, UtteranceStarted
+from scribed.model import EndReason, RobotDid, UtteranceEnded, UtteranceId, UtteranceStarted
 from scribed.store.wav import HEADER_BYTES, MAX_AUDIO_BYTES, Damaged, Meta, Newer, header, parse
 
 ULID = "01JXAMPLE0000000000000000X"
@@ -47,6 +47,7 @@ def metas(draw: st.DrawFn) -> Meta:
         draw(numbers),
         draw(numbers),
         draw(st.none() | ids),
+        trigger=draw(st.sampled_from(["always", "listen"])),
     )
     meta = Meta(started, BOOT, draw(numbers), draw(st.none() | st.booleans()))
     if draw(st.booleans()):
@@ -59,6 +60,7 @@ def metas(draw: st.DrawFn) -> Meta:
         draw(counts),
         draw(st.none() | numbers),
         draw(st.none() | numbers),
+        RobotDid(draw(st.none() | st.booleans()), draw(st.none() | st.booleans())),
     )
     nbytes = draw(st.integers(0, MAX_AUDIO_BYTES // 2)) * 2
     return replace(meta, ended=ended, crc32=draw(st.integers(0, 2**32 - 1)), nbytes=nbytes)

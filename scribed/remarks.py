@@ -1,0 +1,33 @@
+"""What is valid, and yet not what its author may have meant: keys that have no effect. Pure."""
+
+from __future__ import annotations
+
+from scribed.config import Config, Listen
+
+
+def remarks(config: Config) -> list[str]:
+    """`section.key: what is odd, what to do`, a line for each."""
+    found = []
+    commands, listen = config.mqtt.commands, config.listen
+    if listen.mode == "on_request" and "listen" not in commands:
+        found.append(
+            'listen.mode: "on_request", and mqtt.commands does not allow listen: '
+            "nobody can ask for anything to be heard; allow it there"
+        )
+    if listen.mode == "always" and listen.window_s != Listen().window_s:
+        found.append('listen.window_s: has no effect without listen.mode = "on_request"')
+    for section, command in (("echo", "robot_speaking"), ("motion", "robot_moving")):
+        changed = getattr(config, section) != type(getattr(config, section))()
+        if changed and command not in commands:
+            found.append(
+                f"{section}.mode: has no effect: mqtt.commands does not allow {command}; "
+                "allow it there"
+            )
+    if config.echo.mode == "drop" and config.listen.mode == "on_request":
+        lost_s = config.echo.tail_ms / 1000
+        if lost_s >= listen.window_s:
+            found.append(
+                f"echo.tail_ms: {config.echo.tail_ms} outlasts listen.window_s = "
+                f"{listen.window_s}: a window that opens when the robot has spoken is deaf"
+            )
+    return found
