@@ -7,7 +7,6 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
 import msgspec
 from msgspec.structs import replace
@@ -18,14 +17,13 @@ from scribed.configfile import examine
 from scribed.errors import ConfigError, ScribedError
 from scribed.parts import Provider
 from scribed.service import journal
-from scribed.transcribe import again, stdout
+from scribed.transcribe import again, stdout, target
 from scribed.transcribe.formats import SUFFIXES
 from scribed.transcribe.mark import fingerprint
 from scribed.transcribe.output import FileOutlet, StreamOutlet
 from scribed.transcribe.progress import Screen
 from scribed.transcribe.run import Task, Transcription
 from scribed.transcribe.sound import Sound
-from scribed.transcribe.target import refuse_recording
 from scribed.uplink.providers.elevenlabs_query import notices
 
 DESCRIPTION = """\
@@ -51,7 +49,6 @@ Examples:
   scribed transcribe --jobs 4 --format vtt -o subtitles/ *.mp3
   arecord -f S16_LE -r 16000 -t raw | scribed transcribe -
 """
-
 
 _SECTIONS = ("provider", "vad", "retry", "shutdown", "SCRIBED_PROVIDER", "SCRIBED_VAD")
 """What of the configuration is used here: what is wrong elsewhere is the daemon's trouble."""
@@ -94,20 +91,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="send at most so many times faster than it was spoken [%(default)s]",
     )
     add("--language", metavar="CODE", help="instead of provider.language")
-    add(
-        "--rate",
-        type=int,
-        choices=values.RATES,
-        metavar="HZ",
-        help="of raw samples [16000] or the device",
-    )
-    add(
-        "--channels",
-        type=int,
-        choices=values.CHANNELS,
-        metavar="N",
-        help="of raw samples [1] or the device",
-    )
+    for name, allowed, unit, usual in (
+        ("--rate", values.RATES, "HZ", 16000),
+        ("--channels", values.CHANNELS, "N", 1),
+    ):
+        meaning = f"of raw samples [{usual}] or the device"
+        add(name, type=int, choices=allowed, metavar=unit, help=meaning)
     add(
         "--channel",
         type=values.channel,
@@ -185,43 +174,28 @@ def _outlet(
     others: list[FileOutlet | StreamOutlet],
     languages: tuple[str, ...],
 ) -> FileOutlet | StreamOutlet:
-    if args.output is None:
-        title = f"== {sound.name} ==\n" if len(args.sources) > 1 and args.format == "text" else ""
-
-        def show(text: str) -> None:
-            screen.clear()
-            stdout.show(text)
-
-        start_s, waits = args.start or 0.0, args.format == "text"
-        return StreamOutlet(
-            args.format,
-            sound.name,
-            start_s=start_s,
-            title=title,
-            show=show,
-            waits=waits,
-            languages=languages,
+    if args.output is not None:
+        path = target.path(args.output, sound, args.format, several=len(args.sources) > 1)
+        if any(isinstance(other, FileOutlet) and other.path == path for other in others):
+            raise ScribedError(f"{path} would be of several sources; transcribe them one by one")
+        target.refuse_recording(path, args.sources)
+        address = fingerprint(sound.asked, sound.name)
+        outlet = FileOutlet(
+            path, args.format, sound.name, resume=args.resume, address=address, languages=languages
         )
-    path = Path(args.output)
-    if len(args.sources) > 1 or args.output.endswith("/") or path.is_dir():
-        try:
-            path.mkdir(parents=True, exist_ok=True)
-        except OSError as exc:
-            raise ScribedError(f"{path} is no directory: {exc.strerror}") from exc
-        path /= sound.stem + SUFFIXES[args.format]
-    if any(isinstance(other, FileOutlet) and other.path == path for other in others):
-        raise ScribedError(f"{path} would be of several sources; transcribe them one by one")
-    refuse_recording(path, args.sources)
-    outlet = FileOutlet(
-        path,
-        args.format,
-        sound.name,
-        resume=args.resume,
-        address=fingerprint(sound.asked, sound.name),
+        outlet.begin_at(args.start or 0.0)
+        return outlet
+
+    def show(text: str) -> None:
+        screen.clear()
+        stdout.show(text)
+
+    is_text, start_s = args.format == "text", args.start or 0.0
+    title = f"== {sound.name} ==\n" if len(args.sources) > 1 and is_text else ""
+    return StreamOutlet(
+        args.format, sound.name, start_s=start_s, title=title, show=show, waits=is_text,
         languages=languages,
-    )
-    outlet.begin_at(args.start or 0.0)
-    return outlet
+    )  # fmt: skip
 
 
 def _again(args: argparse.Namespace, sound: Sound) -> Callable[[float], str]:

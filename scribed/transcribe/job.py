@@ -6,7 +6,6 @@ heard again by a later run, which begins where this one says.
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 
 from scribed import clock
@@ -38,8 +37,6 @@ from scribed.transcribe.settings import adapted
 from scribed.transcribe.sound import Sound, plain
 from scribed.uplink.worker import Drain, Uplink
 from scribed.worker import Budget, Crashed, Finished, Mailbox, Stop
-
-logger = logging.getLogger(__name__)
 
 AHEAD_BYTES = 8 << 20
 """Audio that may wait for its text, four minutes of it: a file is read on only behind that."""

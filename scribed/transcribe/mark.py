@@ -78,7 +78,7 @@ class Lock:
     where another one does, `OSError` where it cannot be made."""
 
     def __init__(self, path: Path) -> None:
-        real = path.resolve()
+        real = Path(os.path.realpath(path))  # raises nothing, as a loop of links
         self._path = real.with_name(real.name + LOCK_SUFFIX)
         for _ in range(LOCK_TRIES):
             self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)

@@ -212,9 +212,9 @@ class Transcription:
             self._screen.say(f"scribed: {name}: {job.lost_ms} ms of sound were lost")
         if asked and can_go_on and job.waited_for:
             self._screen.say(f"scribed: {name}: it waited: {job.waited_for}")
-        has_more = asked or task.outlet.is_broken or task.outlet.mark.done_s > job.start_s
-        if can_go_on and has_more:
-            self._advise(task, f"told up to {clock(task.outlet.mark.done_s)}")
+        outlet = task.outlet
+        if can_go_on and (asked or outlet.is_broken or outlet.mark.done_s > job.start_s):
+            self._advise(task, f"told up to {clock(outlet.mark.done_s)}")
 
     def _advise(self, task: Task, what: str) -> None:
         go_on = f"; go on with: {task.again(task.outlet.mark.done_s)}"
@@ -229,7 +229,8 @@ class Transcription:
         if not self._screen.is_live or now < self._drawn_at + EVERY_S:
             return
         self._drawn_at = now
-        parts, began = [_part(task) for task in self._tasks], [_began(t) for t in self._tasks]
+        parts = [_part(task) for task in self._tasks]
+        began = [task.job.start_s if task.job else 0.0 for task in self._tasks]
         self._screen.draw(line(parts, began, now - self._began, self._screen.width))
 
 
@@ -246,7 +247,3 @@ def _part(task: Task) -> Part:
         heard_s=job.heard_s,
         trouble=job.trouble,
     )
-
-
-def _began(task: Task) -> float:
-    return 0.0 if task.job is None else task.job.start_s

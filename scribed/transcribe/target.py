@@ -1,4 +1,4 @@
-"""Whether a file may be written over: a recording may not."""
+"""Which file the texts of a source go to, and whether it may be written over: no recording may."""
 
 from __future__ import annotations
 
@@ -9,7 +9,22 @@ from pathlib import Path
 
 from scribed.capture.sources import urls
 from scribed.errors import ScribedError, SourceError
+from scribed.transcribe.formats import SUFFIXES, Format
 from scribed.transcribe.sniff import HEAD_BYTES, container
+from scribed.transcribe.sound import Sound
+
+
+def path(output: str, sound: Sound, form: Format, *, several: bool) -> Path:
+    """The file for `sound`: `output`, or one in it where that is a directory, as it is made for
+    `several`. Raises `ScribedError`."""
+    path = Path(output)
+    if several or output.endswith("/") or path.is_dir():
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as exc:
+            raise ScribedError(f"{path} is no directory: {exc.strerror}") from exc
+        path /= sound.stem + SUFFIXES[form]
+    return path
 
 
 def refuse_recording(path: Path, sources: Sequence[str]) -> None:

@@ -258,6 +258,126 @@ def test_a_damaged_recording_is_told_as_far_as_it_goes(shell: Shell, talk: bytes
     said = shell.scribed("transcribe", path)
     assert said.out.startswith("2 seconds.\n2 seconds.\n")
     assert f"scribed: {path}: is damaged; " in said.err
+    assert said.status == 1
+
+
+@needs_ffmpeg
+def test_a_torn_wav_is_told_as_far_as_it_goes_also_when_it_is_piped_in(
+    shell: Shell, talk: bytes
+) -> None:
+    path = speak(shell, talk)
+    path.write_bytes(path.read_bytes()[: len(talk) // 2])
+    said = shell.scribed("transcribe", path)
+    assert said.out.startswith("2 seconds.\n")
+    assert f"scribed: {path}: is damaged; {len(talk) / 64_000:.1f} s of " in said.err
+    assert said.status == 1
+    done = piped(shell, path.read_bytes(), "-")
+    assert done.stdout.startswith(b"2 seconds.\n")
+    assert b"scribed: stdin: is damaged; " in done.stderr
+    assert done.returncode == 1
+
+
+def test_a_recording_is_never_written_over(shell: Shell, talk: bytes) -> None:
+    one, two = speak(shell, talk, "one.wav"), speak(shell, talk, "two.wav")
+    (shell.home / "link").symlink_to(one)
+    before = one.read_bytes()
+    refused: list[tuple[list[str | Path], str]] = [
+        (["-o", one, one], "is a source itself"),
+        (["-o", shell.home / "link", one], "is a source itself"),
+        (["-o", one, f"file://{one}"], "is a source itself"),
+        (["-o", one, two], "begins like WAV, and would be lost"),
+    ]
+    for words, why in refused:
+        said = shell.scribed("transcribe", *words)
+        assert said.status == 1
+        assert why in said.err
+    assert one.read_bytes() == before
+
+
+@needs_ffmpeg
+def test_how_to_go_on_with_a_url_says_that_its_query_is_to_be_given(
+    shell: Shell, talk: bytes
+) -> None:
+    with Web() as web:
+        web.pages["/talk.wav"] = speak(shell, talk).read_bytes()
+        words = [*COMMAND, "transcribe", "--language", "de", web.url("/talk.wav?token=abc123")]
+        with Path("/dev/full").open("wb") as full:
+            done = subprocess.run(
+                words, cwd=shell.home, env=shell.environ, stdout=full, stderr=subprocess.PIPE,
+                timeout=30, text=True, check=False,
+            )  # fmt: skip
+    assert f"transcribe --language de {web.url('/talk.wav')} --start 0.000" in done.stderr
+    assert "(with the whole URL, its query as well)" in done.stderr
+    assert "abc123" not in done.stderr
+
+
+def test_what_standard_output_cannot_take_is_told_and_how_to_go_on(
+    shell: Shell, talk: bytes
+) -> None:
+    path, other = speak(shell, talk), speak(shell, talk, "other.wav")
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [*COMMAND, "transcribe", "--language", "de", str(path), str(other)],
+            cwd=shell.home, env=shell.environ, stdout=full, stderr=subprocess.PIPE, timeout=30,
+            text=True, check=False,
+        )  # fmt: skip
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert f"{path}: standard output cannot be written: No space left on device" in done.stderr
+    assert f"go on with: scribed transcribe --language de {path} --start 0.000" in done.stderr
+
+
+def test_letters_that_the_terminal_does_not_have_are_escaped(
+    shell: Shell, cloud: Cloud, talk: bytes
+) -> None:
+    cloud.always.answer = lambda _audio: "Café."
+    shell.environ["PYTHONIOENCODING"] = "ascii"
+    said = shell.scribed("transcribe", speak(shell, talk))
+    assert (said.status, said.out) == (0, "Caf\\xe9.\n" * 3)
+
+
+def test_a_name_that_is_no_utf_8_is_a_name(shell: Shell, talk: bytes) -> None:
+    path = os.fsencode(shell.home) + b"/bad\xff.wav"
+    os.rename(speak(shell, talk), path)  # noqa: PTH104 -- bytes
+    for words in ([], ["-o", "bad.jsonl"]):
+        done = subprocess.run(
+            [*COMMAND, "transcribe", "--format", "jsonl", *words, path],
+            cwd=shell.home, env=shell.environ, capture_output=True, timeout=30, check=False,
+        )  # fmt: skip
+        assert (done.returncode, done.stderr) == (0, b"")
+        text = done.stdout.decode() or (shell.home / "bad.jsonl").read_text()
+        assert [json.loads(line)["source"][-8:] for line in text.splitlines()] == [
+            "bad\ufffd.wav"
+        ] * 3
+
+
+def test_what_the_service_keeps_and_what_is_not_sent_is_told_once(
+    tmp_path: Path, talk: bytes
+) -> None:
+    shell = Shell(tmp_path)
+    own = '[provider]\nlanguage = "en-US"\n[provider.elevenlabs]\nenable_logging = false\n'
+    config = shell.write("own.toml", own)
+    with Server(recognizer=Script(["One."]), answer_s=0.05) as server:
+        shell.environ |= {"ELEVENLABS_API_KEY": "k", "SCRIBED_PROVIDER__URL": server.url}
+        sources = [speak(shell, talk, name) for name in ("a.wav", "b.wav")]
+        said = shell.scribed("transcribe", "-c", config, *sources)
+    assert said.status == 0
+    assert 'provider.language: "en-US" is sent as "en"' in said.err
+    assert said.err.count("agree on zero retention with it") >= 1
+    lines = said.err.splitlines()
+    assert len(lines) == len(set(lines))
+
+
+def test_a_start_behind_the_end_and_an_empty_input_are_told(shell: Shell, talk: bytes) -> None:
+    path = speak(shell, talk)
+    said = shell.scribed("transcribe", "--start", "1:00", path)
+    assert said.status == 1
+    assert f"scribed: {path}: is {len(talk) / 32_000:.1f} s long: there is nothing at 60.0 s" in (
+        said.err
+    )
+    done = piped(shell, b"", "-")
+    assert done.returncode == 1
+    assert b"scribed: stdin: is empty: there is no sound in it" in done.stderr
 
 
 def test_a_terminal_shows_how_far_it_is_and_a_pipe_nothing(shell: Shell, talk: bytes) -> None:
@@ -339,6 +459,10 @@ def test_a_connection_that_is_lost_costs_nothing(shell: Shell, cloud: Cloud, tal
         (["a.wav", "a.wav"], "a source is named twice"),
         (["--start", "soon", "a.wav"], "invalid time value: 'soon'"),
         (["--format", "pdf", "a.wav"], "invalid choice: 'pdf'"),
+        (["--channel", "-1", "a.wav"], "invalid channel value: '-1'"),
+        (["--rate", "12345", "a.wav"], "(choose from 8000, 11025, 16000, "),
+        (["--channels", "9", "a.wav"], "(choose from 1, 2, 3, 4, 5, 6, 7, 8)"),
+        (["--start", "1e300", "a.wav"], "invalid time value: '1e300'"),
         ([], "the following arguments are required: SOURCE"),
     ],
 )

@@ -50,6 +50,11 @@ class Quiet:
             self._robot.speak(silence(0.1))
 
 
+def held(pid: int) -> tuple[int, int]:
+    """Descriptors and threads of a process."""
+    return descriptors(pid), len(list(Path(f"/proc/{pid}/task").iterdir()))
+
+
 def test_in_silence_it_sleeps(cloud: Cloud, tmp_path: Path) -> None:
     with WatchedRobot(tmp_path, configuration(cloud.url)) as robot, Quiet(robot):
         robot.wait_until_it_hears()
@@ -70,15 +75,17 @@ def test_twenty_utterances_leave_nothing_behind(
         pid = robot.process.pid
 
         def speak(count: int) -> tuple[int, int]:
+            """Say so many commands; what the daemon holds when they are answered."""
             said = len(robot.finals) + count
             for _ in range(count):
                 robot.speak(silence(0.1) + command + silence(0.6), pace=12.0)
             robot.wait_for_texts(said)
             robot.wait_for(lambda: robot.link.get("state") == "idle")
-            return descriptors(pid), len(list(Path(f"/proc/{pid}/task").iterdir()))
+            return held(pid)
 
         after_one = speak(1)
-        assert speak(UTTERANCES - 1) == after_one
+        speak(UTTERANCES - 1)
+        robot.wait_for(lambda: held(pid) == after_one)  # as soon as the last connection is gone
         assert len(assert_accounted(robot)) == UTTERANCES
     assert cloud.connections == 2  # it was closed in between, and opened again
 

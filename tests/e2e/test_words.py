@@ -222,7 +222,9 @@ def test_the_state_follows_what_is_really_heard(heard: Heard) -> None:
     assert listening["device"]["state"] == "open"
     assert "connected" in {state["link"]["state"] for state in states}
     assert states[-1]["state"] == "stopping"
-    assert [m.payload["event"] for m in heard.on("event")] == ["device_found", "link_up"]
+    told = [m.payload["event"] for m in heard.on("event")]
+    comings = {"device_found", "device_lost", "link_up", "link_down"}
+    assert [event for event in told if event in comings] == ["device_found", "link_up"]
 
 
 # Other ways in

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from scribed.errors import ScribedError
+from scribed.transcribe.mark import fingerprint
 from scribed.transcribe.output import FileOutlet, StreamOutlet
 from tests.transcribe.test_formats import spoken
 
@@ -78,6 +79,77 @@ def test_a_mark_of_something_else_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.srt.resume").write_text("{")
     with pytest.raises(ScribedError, match=r"a.srt.resume cannot be read; delete it"):
         outlet(tmp_path / "a.srt", resume=True)
+
+
+@pytest.mark.parametrize(
+    "more", ['"nbytes":-3', '"done_s":1e300', '"done_s":-1', '"cues":-1', '"utterances":-1']
+)
+def test_a_mark_that_cannot_be_is_refused(tmp_path: Path, more: str) -> None:
+    mark = f'{{"source":"talk.wav","format":"srt",{more}}}'
+    (tmp_path / "a.srt.resume").write_text(mark)
+    with pytest.raises(ScribedError, match=r"a.srt.resume cannot be read; delete it"):
+        outlet(tmp_path / "a.srt", resume=True)
+
+
+def test_a_mark_knows_the_address_and_does_not_tell_it(tmp_path: Path) -> None:
+    shown, path = "http://h/a", tmp_path / "a.srt"
+
+    def of(asked: str, *, resume: bool) -> FileOutlet:
+        address = fingerprint(asked, shown)
+        return FileOutlet(path, "srt", shown, resume=resume, address=address)
+
+    out = of("http://u:secret@h/a?id=1", resume=False)
+    out.open()
+    out.write(spoken("One."), 2.0)
+    out.close(complete=False)
+    assert "secret" not in (tmp_path / "a.srt.resume").read_text()
+    assert of("http://u:secret@h/a?id=1", resume=True).mark.done_s == 2.0
+    for other in ("http://u:secret@h/a?id=2", shown):
+        with pytest.raises(ScribedError, match="with another query, user or password: give the"):
+            of(other, resume=True)
+
+
+def test_two_runs_do_not_write_one_file(tmp_path: Path) -> None:
+    (tmp_path / "link.srt").symlink_to(tmp_path / "a.srt")
+    first = outlet(tmp_path / "a.srt")
+    for name in ("a.srt", "link.srt"):
+        with pytest.raises(ScribedError, match="another run is writing it"):
+            outlet(tmp_path / name)
+    waiting = FileOutlet(tmp_path / "a.srt", "srt", "talk.wav", resume=False)
+    first.write(spoken("One."), 2.0)
+    first.close(complete=False)
+    with pytest.raises(ScribedError, match="another run has written it meanwhile; begin again"):
+        waiting.open()
+    later = outlet(tmp_path / "a.srt", resume=True)
+    later.close(complete=True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.srt", "link.srt"]
+
+
+def test_the_lock_of_a_run_that_was_killed_keeps_nobody(tmp_path: Path) -> None:
+    (tmp_path / "a.srt.lock").write_text("")
+    out = outlet(tmp_path / "a.srt")
+    out.close(complete=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.srt"]
+
+
+def test_behind_what_could_not_be_shown_nothing_is() -> None:
+    shown: list[str] = []
+    full = [True]
+
+    def show(text: str) -> None:
+        if full.pop() if full else False:
+            raise ScribedError("standard output cannot be written: No space left on device")
+        shown.append(text)
+
+    out = StreamOutlet("text", "b.wav", start_s=1.0, show=show, waits=True)
+    out.write(spoken("One."), 2.0)
+    with pytest.raises(ScribedError, match="No space left"):
+        out.release()
+    out.write(spoken("Two.", 2), 3.0)
+    out.passed(4.0)
+    out.close(complete=True)
+    assert shown == []
+    assert out.mark.done_s == 1.0
 
 
 @pytest.mark.parametrize("path", ["missing/a.srt", "directory"])

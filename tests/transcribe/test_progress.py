@@ -40,8 +40,11 @@ def test_what_has_no_end_says_how_much_of_it_is_told() -> None:
 
 def test_why_it_waits_is_told_and_the_line_fits_the_terminal() -> None:
     part = Part("a", 50, 100, is_running=True, trouble="HTTP 503")
-    assert line([part], [0.0], 10.0, 100).endswith("a  waits: HTTP 503")
-    assert len(line([part], [0.0], 10.0, 30)) == 30
+    assert line([part], [0.0], 10.0, 100) == "50%  waits: HTTP 503  a"
+    assert len(line([part], [0.0], 10.0, 20)) == 20
+    why = "cannot connect to 192.0.2.1 port 443: Connection refused"
+    waiting = Part("a/long/name/of/a/recording.wav", 50, 100, is_running=True, trouble=why)
+    assert why in line([waiting], [0.0], 10.0, 79)
 
 
 def test_clock() -> None:

@@ -102,3 +102,43 @@ def test_a_finished_file_is_not_told_again(
     assert (said.status, out.read_text()) == (0, "done\n")
     assert "is finished already" in said.err
     assert not cloud.commits
+
+
+def test_an_utterance_that_failed_says_why(
+    shell: Shell, cloud: Cloud, recording: Recording
+) -> None:
+    cloud.poisoned = {3}
+    own = shell.write("own.toml", "[retry]\ninitial_s = 0.05\nmax_s = 1\n")
+    path = recording.save(shell.home / "talk.wav")
+    said = shell.scribed("transcribe", "-c", own, "--speed", "100", path)
+    assert said.status == 1
+    assert "no text for 1 utterance: 1 failed (" in said.err
+    assert "); the last error was: " in said.err
+    assert "this audio cannot be read" in said.err
+
+
+def test_a_run_that_waited_says_what_for(shell: Shell, cloud: Cloud, recording: Recording) -> None:
+    cloud.http_status = 503
+    process = begin(shell, recording.save(shell.home / "talk.wav"))
+    cloud.wait_for(lambda: len(cloud.upgrades) >= 2, 20)
+    process.send_signal(signal.SIGINT)
+    _, err = ended(process)
+    assert process.returncode == 0
+    assert "talk.wav: it waited: HTTP 503" in err
+    assert "--start 0.000" in err
+
+
+def test_two_runs_at_once_do_not_break_one_file(
+    shell: Shell, cloud: Cloud, recording: Recording
+) -> None:
+    path = recording.save(shell.home / "talk.wav")
+    process = begin(shell, path, "-o", "talk.txt", "--speed", "8")
+    cloud.wait_for(lambda: cloud.commits, 20)
+    for more in ([], ["--resume"]):
+        said = shell.scribed("transcribe", path, "-o", "talk.txt", *more)
+        assert said.status == 1
+        assert "another run is writing it" in said.err or "is not finished" in said.err
+    ended(process)
+    assert process.returncode == 0
+    assert_told_once(recording, (shell.home / "talk.txt").read_text())
+    assert not (shell.home / "talk.txt.lock").exists()

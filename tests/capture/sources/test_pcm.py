@@ -213,6 +213,11 @@ def test_a_channel_that_stdin_has_not_is_told(pipe: tuple[int, int]) -> None:
         StdinSource(Audio(source="stdin", channel=1), pipe[0])
 
 
+def test_a_channel_below_the_first_is_no_channel(pipe: tuple[int, int]) -> None:
+    with pytest.raises(SourceError, match='"standard input" has no channel -1'):
+        StdinSource(Audio(source="stdin", channel=-1), pipe[0])
+
+
 # WAV files
 
 
@@ -235,6 +240,25 @@ def test_a_wav_whose_header_was_never_finished_is_still_sound(path: Path, size: 
 def test_a_torn_wav_is_sound_up_to_where_it_was_torn(path: Path) -> None:
     spoken = os.urandom(6400)
     assert heard(path, wav(spoken)[:-3001]) == spoken[:-3002] + bytes(-(6400 - 3002) % 640)
+
+
+def test_a_torn_wav_says_how_much_of_it_was_heard(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    source = file_source(path, wav(bytes(RATE * 2 * 11))[: -RATE * 2 * 10])
+    assert source.damage is None
+    read_all(source)
+    source.close()
+    assert source.damage == f'audio.path: "{path}" is damaged; 1.0 s of 11.0 s could be heard'
+    assert caplog.messages == [source.damage]
+
+
+@pytest.mark.parametrize("size", [0, 0x7FFFF000, 0x80000000, 0xFFFFFFFF, 6400, 6436])
+def test_a_size_that_nobody_meant_is_no_damage(path: Path, size: int) -> None:
+    source = file_source(path, wav(bytes(6400), size=size))
+    read_all(source)
+    source.close()
+    assert source.damage is None
 
 
 @pytest.mark.parametrize(
