@@ -28,6 +28,7 @@ from scribed.ending import Ending
 from scribed.errors import ExitStatus
 from scribed.model import Alert, Event, Identity, UtteranceId, pcm_bytes
 from scribed.parts import Provider
+from scribed.service import notify
 from scribed.service.control import Control
 from scribed.service.credentials import mqtt_password
 from scribed.service.names import new_id
@@ -75,6 +76,7 @@ class Daemon:
             now=clock.now,
             wall=clock.wall,
             synced=clock_synced,
+            progress=notify.Progress("puts in order what an earlier run left"),
         )
         budget = Budget(config.spool.runtime_max_mb << 20)
         pieces = (config.spool.runtime_max_mb << 20) // pcm_bytes(PIECE_MS)

@@ -47,6 +47,8 @@ logger = logging.getLogger(__name__)
 STATE_S = 30.0
 """How often `state` is published where nothing changes."""
 METRICS_S = 15.0
+LINE_S = 5.0
+"""How old the status line may be when the main thread is awake anyway, to feed the watchdog."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +90,7 @@ class Supervisor:
         self._last_status = ""
         self._alerts = Alerts()
         self._frame_rate = overview.FrameRate(clock.now())
-        self._metrics_at = self._state_at = 0.0
+        self._metrics_at = self._state_at = self._line_at = 0.0
         self._clock_was_synced = clock_synced()
         self._commands = Commands(
             mailbox=mailbox,
@@ -170,6 +172,10 @@ class Supervisor:
         """Post `state`, and the status line where it has changed."""
         said = self._state()
         self.workers.delivery.inbox.put(said)
+        self._tell_line(said)
+
+    def _tell_line(self, said: State) -> None:
+        self._line_at = clock.now() + LINE_S
         line = self._status_line(said)
         if line != self._last_status:
             self._last_status = line
@@ -193,6 +199,8 @@ class Supervisor:
         if now >= self._state_at:
             self._state_at = now + STATE_S
             self.publish_state()
+        elif now >= self._line_at:
+            self._tell_line(self._state())
         if now >= self._metrics_at:
             self._metrics_at = now + METRICS_S
             self._publish_metrics()

@@ -10,15 +10,17 @@ import os
 import sys
 from pathlib import Path
 
+from scribed import clock
 from scribed.cli import loading
 from scribed.daemon import Daemon
 from scribed.ending import leave
-from scribed.errors import ConfigError, ScribedError
+from scribed.errors import ConfigError, ExitStatus, ScribedError
 from scribed.model import Alert
 from scribed.remarks import remarks
 from scribed.service import journal
 from scribed.service.credentials import idle_password
 from scribed.service.names import identity, instance_of, runtime_directory, state_directory
+from scribed.service.restarts import Restarts, pace
 from scribed.uplink.providers.elevenlabs_query import notices
 
 logger = logging.getLogger(__name__)
@@ -53,11 +55,17 @@ def run(args: argparse.Namespace) -> int:
             logger.warning("%s", notice)
     echo = _echo if sys.stdout.isatty() else None
     runtime = runtime_directory(instance, environ)
+    restarts = Restarts(runtime, clock.now)
+    if not pace(restarts, environ):
+        return ExitStatus.OK
     who = identity(config, instance)
     daemon = Daemon(config, who, state, runtime, environ, echo=echo, alerts=alerts)
     if not alerts:
         _keep(state / GOOD_FILE, loaded.text)
-    leave(daemon.run())
+    status = daemon.run()
+    if status is ExitStatus.OK:
+        restarts.end()
+    leave(status)
     raise AssertionError("unreachable")
 
 

@@ -38,6 +38,8 @@ BACKLOG = 8
 """Clients that may wait for their turn; a further one is turned away by the kernel."""
 REST_S = 1.0
 """Pause after a connection that could not be taken, for want of descriptors."""
+IDLE_S = 60.0
+"""How long to sleep where nobody asks; waking is a sign of life for the watchdog."""
 
 
 class Question(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -91,14 +93,14 @@ class Control(Worker):
 
     def _serve(self, listening: socket.socket) -> None:
         while True:
-            self.beat(float("inf"))  # nothing falls due: silence is no sign of anything
-            self._wait(listening, select.POLLIN, None)
+            self.beat(IDLE_S)
+            self._wait(listening, select.POLLIN, time.monotonic() + IDLE_S)
             self.beat(2 * self._transfer_s + self._reply_s)
             if self._stopping:
                 return
             try:
                 client, _ = listening.accept()
-            except BlockingIOError:  # it was the mailbox, or the client has gone
+            except BlockingIOError:  # the mailbox or the time woke us, or the client has gone
                 continue
             except OSError as exc:
                 logger.warning("a client of the control socket was not heard: %s", exc.strerror)
@@ -161,17 +163,17 @@ class Control(Worker):
                 if not self._wait(client, select.POLLOUT, deadline):
                     return
 
-    def _wait(self, who: socket.socket | None, event: int, deadline: float | None) -> bool:
+    def _wait(self, who: socket.socket | None, event: int, deadline: float) -> bool:
         """Wait for `who`, or for the reply where that is None; False: too late, or a stop."""
         poller = select.poll()
         poller.register(self.inbox, select.POLLIN)
         if who is not None:
             poller.register(who, event)
         while not self._stopping:
-            left = None if deadline is None else deadline - time.monotonic()
-            if left is not None and left <= 0:
+            left_s = deadline - time.monotonic()
+            if left_s <= 0:
                 return False
-            ready = {fd for fd, _ in poller.poll(None if left is None else left * 1000)}
+            ready = {fd for fd, _ in poller.poll(left_s * 1000)}
             if self.inbox.fileno() in ready:
                 self._take()
             if self._reply is not None if who is None else who.fileno() in ready:

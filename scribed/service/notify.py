@@ -5,12 +5,40 @@ from __future__ import annotations
 import contextlib
 import os
 
+from scribed import clock
 from systemd import daemon
+
+EXTEND_S = 30.0
+"""How much longer than what is known of a start may take, while it makes progress."""
+PROGRESS_S = 1.0
+"""How often a long start says that it makes progress."""
 
 
 def ready(status: str) -> None:
     """Configuration valid, store recovered, threads running."""
     _tell(f"READY=1\nSTATUS={status}")
+
+
+def starting(what: str, takes_s: float = 0.0) -> None:
+    """Not ready yet, for a reason: what is being done, and for how long it may be silent now."""
+    _tell(f"EXTEND_TIMEOUT_USEC={round((takes_s + EXTEND_S) * 1e6)}\nSTATUS=starting: {what}")
+
+
+class Progress:
+    """Asks for more time each time that a long start gets on; to be called at every step of it.
+
+    `TimeoutStartSec=` is then the limit for standing still, not for the amount of work.
+    """
+
+    def __init__(self, what: str) -> None:
+        self._what, self._told_at = what, clock.now()
+
+    def __call__(self) -> None:
+        """One step is done; cheap where systemd was told a moment ago."""
+        now = clock.now()
+        if now - self._told_at >= PROGRESS_S:
+            self._told_at = now
+            starting(self._what)
 
 
 def status(text: str) -> None:

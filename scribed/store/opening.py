@@ -46,8 +46,10 @@ def open_store(
     now: Callable[[], float],
     wall: Callable[[], float],
     synced: Callable[[], bool | None],
+    progress: Callable[[], None] = lambda: None,
 ) -> Opened:
-    """Open everything, in the main thread before the workers start.
+    """Open everything, in the main thread before the workers start; `progress` is called while it
+    gets on.
 
     Raises `StateInUse` where another process has the state directory, `ScribedError` where it
     cannot be used; damage within raises nothing. Without a usable runtime directory everything goes
@@ -75,6 +77,7 @@ def open_store(
         last_frame=last_frame,
         this_boot=this_boot,
         now=now(),
+        progress=progress,
     )
     waiting = Spool(utterances, ledger, state=state, this_boot=this_boot)
     return Opened(sequence, ledger, ballast, utterances, acked, last_frame, recovery, waiting)

@@ -74,9 +74,13 @@ def recover(
     last_frame: LastFrame,
     this_boot: Callable[[], EarlierBoot],
     now: float,
+    progress: Callable[[], None] = lambda: None,
 ) -> Recovery:
-    """Put everything in order, and reserve the first numbers. Never raises for what it finds."""
-    recoverer = _Recoverer(sequence, ledger, ballast, utterances, acked, this_boot)
+    """Put everything in order, and reserve the first numbers. Never raises for what it finds.
+
+    `progress` is called at each file: there may be many, on a slow card.
+    """
+    recoverer = _Recoverer(sequence, ledger, ballast, utterances, acked, this_boot, progress)
     return recoverer.recover(last_frame.before, now)
 
 
@@ -90,6 +94,7 @@ class _Recoverer:
     _utterances: Utterances
     _acked: Acked
     _this_boot: Callable[[], EarlierBoot]
+    _progress: Callable[[], None]
     _facts: dict[str, str] = field(default_factory=dict)
     _notes: list[str] = field(default_factory=list)
     _trouble: str | None = None
@@ -108,7 +113,7 @@ class _Recoverer:
             here=self._this_boot(),
             now=now,
         )
-        scan = self._utterances.scan()
+        scan = self._utterances.scan(self._progress)
         found = self._unanswered(scan)
         if told:
             self._acked.clear()  # only now that their files are gone
@@ -174,6 +179,7 @@ class _Recoverer:
         """Those that have no answer yet; the others' are deleted."""
         found = []
         for info in scan.found:
+            self._progress()
             if info.started.seq in self._acked.before or self._is_answered(info.id):
                 self._utterances.discard(info.id)
             else:

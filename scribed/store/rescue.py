@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -51,18 +51,23 @@ class _Found:
         return self.meta.nbytes, sealed, not self.part, self.place.durable
 
 
-def rescue(places: Sequence[Place], quarantine: Quarantine) -> Rescued:
-    """Take over the files in `places`. Raises nothing, whatever lies there."""
+def rescue(
+    places: Sequence[Place], quarantine: Quarantine, progress: Callable[[], None]
+) -> Rescued:
+    """Take over the files in `places`. Raises nothing, whatever lies there. `progress` is called
+    at each file, more than once."""
     result = Rescued()
     found: dict[UtteranceId, list[_Found]] = {}
     for place in places:
         for path in _paths(place, result):
+            progress()
             if one := _look(place, path, result):
                 found.setdefault(one.id, []).append(one)
     for same in found.values():
+        progress()
         _choose(same, quarantine, result)
     result.files.sort(key=lambda file: file.meta.started.seq)
-    _verify(result)
+    _verify(result, progress)
     return result
 
 
@@ -171,10 +176,11 @@ def _adopt(file: AudioFile, result: Rescued) -> None:
     file.meta = replace(file.meta, ended=end)
 
 
-def _verify(result: Rescued) -> None:
+def _verify(result: Rescued, progress: Callable[[], None]) -> None:
     """Compare checksums, as far as there is time for it."""
     budget = VERIFY_BYTES
     for file in result.files:
+        progress()
         budget -= file.nbytes
         if file.checked or file.meta.crc32 is None or (budget < 0 and not file.meta.missing):
             continue

@@ -91,14 +91,15 @@ class Utterances:
         """
         return self._room.disk.trouble
 
-    def scan(self) -> Scan:
+    def scan(self, progress: Callable[[], None] = lambda: None) -> Scan:
         """Take over what earlier runs left: once, before anything else. Never raises.
 
         Torn files are cut to whole samples and sealed, damaged ones go to `<state>/quarantine`,
         of two files of one utterance the more complete stays, all else is left alone. The
         checksums of the first `rescue.VERIFY_BYTES` are compared; of the rest when it is loaded.
+        `progress` is called at each file.
         """
-        result = rescue(self._room.places, self._quarantine)
+        result = rescue(self._room.places, self._quarantine, progress)
         self._files.update({file.meta.started.id: file for file in result.files})
         self.mismatches += len(result.mismatched)
         self._quarantine.trim()
