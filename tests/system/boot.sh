@@ -10,7 +10,6 @@ cannot() {
 }
 
 mount -t tmpfs -o mode=755,size=2g box "$directory" || cannot 'tmpfs is refused'
-cp "$0" "$directory/" # the overlay's lower file system is the live one: nothing of ours is to be read through it later
 mkdir "$directory/upper" "$directory/work" "$directory/root"
 root=$directory/root
 mount -t overlay box -o "lowerdir=/,upperdir=$directory/upper,workdir=$directory/work" "$root" || cannot 'overlay is refused'

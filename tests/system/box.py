@@ -36,12 +36,14 @@ class Box:
         """Boot, with the files of `tree` laid over the root. Raises `CannotBoot`."""
         if reason := why_not():
             raise CannotBoot(reason)
-        self._directory = directory
         self._mounts = directory / "mounts"
-        self._mounts.mkdir(parents=True)
         self._console = directory / "console"
         self._group = _cgroup2() / f"scribed-box-{os.getpid()}-{directory.name}"
-        self._group.mkdir()
+        try:
+            self._group.mkdir(exist_ok=True)  # an empty one of a run that was killed
+        except OSError as exc:
+            raise CannotBoot(f"{self._group.parent} takes no control group: {exc}") from exc
+        self._mounts.mkdir(parents=True)
         script = Path(__file__).with_name("boot.sh")
         with self._console.open("wb") as console:
             self._outer = subprocess.Popen(
@@ -72,10 +74,6 @@ class Box:
         assert not check or done.returncode == 0, f"{' '.join(command)}: {done.stdout}"
         return done.stdout
 
-    def status(self, *command: str, timeout: float = 60.0) -> int:
-        """The exit status of a command in the box."""
-        return self._run(command, timeout).returncode
-
     def path(self, path: str) -> Path:
         """A file of the box, as seen from outside."""
         return Path(f"/proc/{self.pid}/root") / path.lstrip("/")
@@ -102,7 +100,7 @@ class Box:
         wait_until(lambda: not self._members(), DOWN_S)
         for folder, _, _ in os.walk(self._group, topdown=False):
             wait_until(lambda folder=folder: _removed(Path(folder)), DOWN_S)  # type: ignore[misc]
-        shutil.rmtree(self._mounts)
+        self._mounts.rmdir()  # empty out here
 
     def _run(self, command: tuple[str, ...], timeout: float) -> subprocess.CompletedProcess[str]:
         enter = ["nsenter", "-t", str(self.pid), "-m", "-u", "-i", "-p", "-C", "--"]
