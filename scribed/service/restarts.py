@@ -20,14 +20,14 @@ FILE = "starts"
 """In the runtime directory: how many starts in a row had no orderly end, and when the last was."""
 LONG_S = 600.0
 """A run that lasted so long was none of a loop."""
-RESTART_S = 1.0
+RESTART_S = 0.5
 """What the unit waits in any case (`RestartSec=`)."""
 MAX_S = 60.0
 
 
 def pause_s(crashes: int) -> float:
     """How long to wait after so many runs in a row that ended soon and without order, beyond
-    `RESTART_S`: the gaps are 1, 2, 4, … `MAX_S` seconds."""
+    `RESTART_S`: the gaps are `RESTART_S`, 2, 4, 8, … `MAX_S` seconds."""
     if crashes <= 1:
         return 0.0
     return float(min(2 ** min(crashes - 1, 10), MAX_S)) - RESTART_S
