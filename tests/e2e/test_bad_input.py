@@ -424,7 +424,7 @@ def test_a_refused_password_is_one_clear_line_and_heals(
         "provider": {"url": cloud.url},
         "mqtt": {"username": "robot", "password_file": password},
     }
-    broker = Broker(home, passwords={"robot": PASSWORD})
+    broker = Broker(home, passwords={"robot": PASSWORD}, persistence=True)
     with broker, WatchedRobot(tmp_path, sections, broker=broker, user=("robot", PASSWORD)) as robot:
         robot.secrets.append(PASSWORD)
         robot.wait_for(lambda: "mqtt.password_file" in robot.log)
@@ -434,7 +434,9 @@ def test_a_refused_password_is_one_clear_line_and_heals(
         assert len(lines_with(robot, "WARNING delivery")) == 1
         assert robot.on("status", "transcript") == []
         broker.stop()
-        accepting = Broker(home, port=broker.port, passwords={"robot": f"{PASSWORD}-mistyped"})
+        accepting = Broker(
+            home, port=broker.port, passwords={"robot": f"{PASSWORD}-mistyped"}, persistence=True
+        )
         robot.subscriber.become("robot", f"{PASSWORD}-mistyped")
         with accepting:
             robot.wait_for(lambda: robot.status == "online")
