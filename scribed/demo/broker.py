@@ -7,6 +7,7 @@ import contextlib
 import getpass
 import hashlib
 import os
+import random
 import secrets
 import shutil
 import signal
@@ -21,6 +22,8 @@ from types import TracebackType
 from scribed.errors import ScribedError
 
 HOST = "127.0.0.1"
+PORTS = (15_000, 32_000)
+"""Below those that Linux gives to outgoing connections."""
 START_S = 10.0
 STOP_S = 5.0
 _SBIN = "/usr/sbin"  # where Debian puts daemons; not on everybody's PATH
@@ -56,7 +59,7 @@ class Broker:
         max_packet_size: int | None = None,
         program: str = "mosquitto",
     ) -> None:
-        self.host, self.port = HOST, port or _free_port()
+        self.host, self.port = HOST, port or stable_port()
         self._directory, self._program = directory, program
         self._log = directory / "mosquitto.log"
         self._process: subprocess.Popen[bytes] | None = None
@@ -204,8 +207,10 @@ def _is_free(port: int) -> bool:
         return True
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port
+def stable_port() -> int:
+    """A port that no outgoing connection takes while the broker is down for a moment."""
+    for _ in range(100):
+        port = random.randrange(*PORTS)
+        if _is_free(port):
+            return port
+    raise ScribedError(f"no port of {HOST} from {PORTS[0]} to {PORTS[1]} is free")

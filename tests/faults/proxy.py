@@ -15,6 +15,8 @@ import threading
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
+from scribed.demo.broker import stable_port
+
 PIECE = 16 * 1024
 BUFFER = 32 * 1024
 """Of each socket: what is held up soon holds up who sends it, as on a real path."""
@@ -154,7 +156,7 @@ class Proxy:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._buffer)
         # Loopback's segments of 64 kB would be acknowledged in leaps that no radio makes.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, SEGMENT)
-        listener.bind(("127.0.0.1", self.port))
+        listener.bind(("127.0.0.1", self.port or stable_port()))
         listener.listen(64)
         listener.setblocking(False)
         self.port = listener.getsockname()[1]

@@ -60,7 +60,8 @@ def endure(bench: Bench, broker: ReloadedBroker, logged: str) -> None:
     bench.microphone.hush()
     bench.cloud.wait_for(lambda: len(bench.cloud.answered) >= 4)
     tries = broker.refusals(logged) - before
-    assert 1 <= tries <= 2 + REFUSALS_PER_S * (time.monotonic() - since), "it spins"
+    # Each of the three is tried once by itself.
+    assert 1 <= tries <= 4 + REFUSALS_PER_S * (time.monotonic() - since), "it spins"
 
 
 def heal(bench: Bench, scenario: str) -> None:

@@ -22,6 +22,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 from websockets.sync.server import ServerConnection, serve
 
+from scribed.demo.broker import stable_port
 from scribed.model import RATE, SAMPLE_BYTES
 
 
@@ -64,7 +65,7 @@ class Cloud:
         self._server = serve(
             self._serve,
             "127.0.0.1",
-            port,
+            port or stable_port(),
             ssl=tls,
             process_request=self._process,
             compression=None,
