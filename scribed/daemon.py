@@ -86,6 +86,7 @@ class Daemon:
             identity=identity,
             password=password,
             store=to_store,
+            noted=opened.acked.add,
             supervisor=self._mailbox,
             highest_seq=opened.recovery.published_to,
             echo=echo,

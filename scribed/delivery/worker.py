@@ -72,7 +72,8 @@ class Delivery(Worker):
     """See the module. Others post to `inbox`; `echo` gets the line of each published final.
 
     Earlier runs have delivered nothing above `highest_seq`: nothing below it is a transcript now.
-    `store` gets a `Delivered` for each final and end that the broker has, `supervisor` a `Command`.
+    `store` gets a `Delivered` for each final and end that the broker has, `supervisor` a `Command`;
+    `noted` gets its number before anything else is written: a crash may come before the store.
     """
 
     def __init__(
@@ -82,6 +83,7 @@ class Delivery(Worker):
         identity: Identity,
         password: str | None,
         store: Mailbox[Any],
+        noted: Callable[[int], object] = lambda _seq: None,
         supervisor: Mailbox[Any],
         clock_synced: Callable[[], bool | None],
         highest_seq: int = 0,
@@ -91,6 +93,7 @@ class Delivery(Worker):
         mono_offset: Callable[[], float] = clock.mono_offset,
     ) -> None:
         super().__init__("delivery", supervisor)
+        self._noted = noted
         self.inbox: Mailbox[Post] = Mailbox(limit=200_000)  # minutes of partials, while DNS hangs
         self.report = Report()
         self._config, self._identity, self._password = config, identity, password
@@ -288,6 +291,7 @@ class Delivery(Worker):
         self._pauses.came_through(self._publisher.outbox.aside)
         if not self._publisher.outbox.aside:
             self._troubles.none_aside()
+        self._noted(item.started.seq)
         self._store.put(Delivered(item.started.id, item.started.seq, published.instead))
         text = clean(item.answer.text) if isinstance(item, Final) else ""
         log_published(published, item, text if self._config.transcript.log_text else "")

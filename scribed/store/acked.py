@@ -18,8 +18,10 @@ days can lead, and more are not written."""
 class Acked:
     """Sequence numbers that were acknowledged and that the ledger was not told yet.
 
-    For one thread. Nothing here raises: where the file cannot be used (`path` None: there is
-    none) a kill may lead to a second delivery, and `unwritten` counts how many.
+    `add()` is for any thread: delivery notes what was acknowledged before it writes the next, and
+    the store once more, after what it had to forget; all else is for the store's. Nothing here
+    raises: where the file cannot be used (`path` None: there is none) a kill may lead to a second
+    delivery, and `unwritten` counts how many.
     """
 
     def __init__(self, path: Path | None) -> None:
