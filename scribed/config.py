@@ -24,6 +24,15 @@ Language = Annotated[
     ),
 ]
 
+Where = Annotated[
+    bool | Literal["gate", "uplink"],
+    Meta(description='true, false, or one of "gate", "uplink": for that one only'),
+]
+HighPass = Annotated[
+    bool | Annotated[float, Meta(ge=5, le=500)],
+    Meta(description="true (80 Hz), false, or a frequency from 5 to 500 Hz"),
+]
+
 
 class _Section(msgspec.Struct, frozen=True, kw_only=True):
     """Base of all sections; a key is a field, its comment in config/scribed.toml the manual."""
@@ -43,6 +52,10 @@ class Audio(_Section, frozen=True):
         "mix"
     )
     frame_ms: Literal[10, 20, 30] = 20
+    gain_db: Annotated[float, Meta(ge=-30, le=40)] = 0.0
+    high_pass: HighPass = False
+    auto_gain: Where = False
+    noise_suppression: Where = False
     stall_s: Annotated[float, Meta(ge=0.5, le=60)] = 1.5
     silent_s: Annotated[float, Meta(ge=0, le=3600)] = 5.0
     path: str = ""

@@ -215,6 +215,7 @@ class Daemon:
                 frame_ms=audio.frame_ms,
             ),
             silent_s=parts.silent_s(audio),
+            conditioner=parts.conditioner(audio),
         )
 
 

@@ -108,7 +108,7 @@ class UtteranceEnded:
     reason: EndReason
     audio_ms: int  #: from its first sample to `at`, without what was lost
     lost_ms: int = 0
-    level_dbfs: float | None = None  #: mean power of its voiced frames
+    level_dbfs: float | None = None  #: mean power of its voiced frames, as the microphone gave it
     snr_db: float | None = None
     robot: RobotDid = RobotDid()  #: as known when it ended
 

@@ -9,10 +9,11 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from scribed.capture.conditioning import Conditioner, Stage
 from scribed.capture.segmenter import Gate
 from scribed.capture.sources.urls import is_stream
 from scribed.config import Audio, Config, ProviderSection
-from scribed.errors import ScribedError, SourceError
+from scribed.errors import ConfigError, ScribedError, SourceError
 from scribed.interfaces import Request, Session, Source
 from scribed.service.credentials import api_key, configured_key, key_problem, may_be_keyless
 from scribed.uplink.connection import Connection, tls_context
@@ -20,6 +21,9 @@ from scribed.uplink.connection import Connection, tls_context
 STDIN_CLOSED = (
     'audio.source: standard input is closed; pipe raw s16le into it, or use "alsa" or "file"'
 )
+
+CORNER_HZ = 80.0
+"""`audio.high_pass = true`: below every voice, and above most of what is carried by a chassis."""
 
 
 class Provider:
@@ -88,6 +92,52 @@ def gate(config: Config) -> Gate:
         min_utterance_ms=vad.min_utterance_ms,
         max_utterance_s=vad.max_utterance_s,
     )
+
+
+def conditioner(audio: Audio) -> Conditioner | None:
+    """What is done to the sound before gate and uplink hear it; None: nothing.
+
+    `check_cleaning()` says whether all that it needs is installed.
+    """
+    shared: list[Stage] = []
+    if audio.high_pass:
+        from scribed.capture.shaping import HighPass  # noqa: PLC0415
+
+        corner_hz = CORNER_HZ if audio.high_pass is True else audio.high_pass
+        shared.append(HighPass(corner_hz, audio.gain_db))
+    elif audio.gain_db:
+        from scribed.capture.shaping import Gain  # noqa: PLC0415
+
+        shared.append(Gain(audio.gain_db))
+    for_gate, for_uplink = (
+        (audio.auto_gain in (True, where), audio.noise_suppression in (True, where))
+        for where in ("gate", "uplink")
+    )
+    gate = _cleaner(*for_gate)
+    uplink = gate if for_gate == for_uplink else _cleaner(*for_uplink)
+    return Conditioner(shared, gate, uplink) if shared or gate or uplink else None
+
+
+def check_cleaning(audio: Audio) -> None:
+    """Raises `ConfigError` where automatic gain or noise suppression is on and not installed."""
+    wanted = [key for key in ("auto_gain", "noise_suppression") if getattr(audio, key)]
+    try:
+        _cleaner(auto_gain=bool(wanted), noise_suppression=False)
+    except ImportError as exc:
+        lines = [
+            f"audio.{key}: needs the package webrtc-noise-gain ({exc}); install scribed[signal] "
+            "(pip install 'scribed[signal]'), or leave it false"
+            for key in wanted
+        ]
+        raise ConfigError(lines) from exc
+
+
+def _cleaner(auto_gain: bool, noise_suppression: bool) -> Stage | None:
+    if not (auto_gain or noise_suppression):
+        return None
+    from scribed.capture.cleaning import Cleaner  # noqa: PLC0415 -- an optional dependency
+
+    return Cleaner(auto_gain=auto_gain, noise_suppression=noise_suppression)
 
 
 def reopens(audio: Audio) -> bool:

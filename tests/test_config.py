@@ -100,7 +100,7 @@ def test_the_file_names_the_range_of_each_number_and_the_choices_of_each_word(
         comment = manual.comments[path]
         if typing.get_origin(wanted) is Annotated:
             meta = typing.get_args(wanted)[1]
-            ranges = re.findall(r"[\d.]+–[\d.]+", comment)
+            ranges = re.findall(r"-?[\d.]+–[\d.]+", comment)
             assert ranges == ([] if meta.ge is None else [f"{meta.ge}–{meta.le}"]), path
         elif typing.get_origin(wanted) in (Literal, tuple):
             several = typing.get_origin(wanted) is tuple
@@ -154,6 +154,9 @@ def test_each_value_has_its_origin() -> None:
         # … and for one that takes both a number is a number.
         ("SCRIBED_AUDIO__CHANNEL", "1", "audio.channel", 1),
         ("SCRIBED_AUDIO__CHANNEL", "mix", "audio.channel", "mix"),
+        ("SCRIBED_AUDIO__HIGH_PASS", "true", "audio.high_pass", True),
+        ("SCRIBED_AUDIO__HIGH_PASS", "10", "audio.high_pass", 10.0),
+        ("SCRIBED_AUDIO__NOISE_SUPPRESSION", "gate", "audio.noise_suppression", "gate"),
         # A list is one of TOML.
         ("SCRIBED_MQTT__COMMANDS", "['restate', \"mute\"]", "mqtt.commands", ("restate", "mute")),
         ("SCRIBED_MQTT__COMMANDS", "[]", "mqtt.commands", ()),
@@ -257,6 +260,16 @@ def test_a_value_of_the_wrong_kind_is_shown_with_what_is_allowed(text: str, line
             "audio.stall_s: -Infinity is not allowed; it is a number from 0.5 to 60",
         ),
         ("audio.frame_ms = 25", "audio.frame_ms: 25 is not allowed; one of 10, 20, 30"),
+        (
+            "audio.high_pass = 501",
+            "audio.high_pass: 501 is not allowed; "
+            "it is true (80 Hz), false, or a frequency from 5 to 500 Hz",
+        ),
+        (
+            'audio.auto_gain = "sent"',
+            'audio.auto_gain: "sent" is not allowed; '
+            'it is true, false, or one of "gate", "uplink": for that one only',
+        ),
         (
             'robot.id = "R 7"',
             'robot.id: "R 7" is not allowed; it is lower-case letters, digits, _ and -',

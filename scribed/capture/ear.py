@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from scribed.capture.conditioning import Conditioner
 from scribed.capture.levels import Meter, quietest
 from scribed.capture.proof import Proof, Sound
 from scribed.capture.segmenter import Gate, GateEvent, Segmenter
@@ -30,7 +31,8 @@ PART_MS = 100
 class Ear:
     """Cuts utterances out of what it hears, each end with the levels of what it ends.
 
-    `silent_s` is that of `Proof`.
+    `silent_s` is that of `Proof`. With a `conditioner` the VAD and the utterances get what it makes
+    of the sound; levels and proof are always those of the sound as the microphone gave it.
     """
 
     def __init__(
@@ -40,8 +42,11 @@ class Ear:
         identify: Callable[[float, UtteranceId | None], UtteranceStarted],
         *,
         silent_s: float | None = None,
+        conditioner: Conditioner | None = None,
     ) -> None:
-        self._vad, self._meter, self._proof = vad, Meter(), Proof(silent_s)
+        self._vad, self._meter = vad, Meter()
+        self._conditioner = conditioner
+        self._proof = Proof(silent_s, believes_vad=conditioner is None)
         self._segmenter = Segmenter(gate, identify=identify, quietest=quietest)
         self._frame_bytes = pcm_bytes(gate.frame_ms)
         self._part_bytes = PART_MS // gate.frame_ms * self._frame_bytes
@@ -102,6 +107,8 @@ class Ear:
     def reset(self) -> None:
         """What is heard next does not follow what was heard before."""
         self._vad.reset()
+        if self._conditioner:
+            self._conditioner.reset()
         self._proof.anew()
 
     def lose(self) -> None:
@@ -110,11 +117,17 @@ class Ear:
 
     def _hear(self, block: Block) -> list[GateEvent]:
         self._proof.part(block.pcm)
-        events = self._segmenter.feed(block, self._decide(block.pcm))
+        pcm = block.pcm
+        if self._conditioner is None:
+            events = self._segmenter.feed(block, self._decide(pcm, pcm))
+        else:
+            conditioned = self._conditioner(pcm)
+            decisions = self._decide(conditioned.gate, pcm)
+            events = self._segmenter.feed(block._replace(pcm=conditioned.uplink), decisions)
         return self._with_levels(events) if events else events
 
-    def _decide(self, pcm: bytes) -> list[bool]:
-        """Ask the VAD about each frame, and measure one in `METER_EVERY`."""
+    def _decide(self, pcm: bytes, heard: bytes) -> list[bool]:
+        """Ask the VAD about each frame of `pcm`, and measure one in `METER_EVERY` of `heard`."""
         decisions = []
         for start in range(0, len(pcm), self._frame_bytes):
             frame = pcm[start : start + self._frame_bytes]
@@ -122,6 +135,7 @@ class Ear:
             decisions.append(voiced)
             self._frames += 1
             if self._frames % METER_EVERY == 0:
+                frame = heard[start : start + self._frame_bytes]
                 self._meter.add(frame, voiced=voiced)
                 self._proof.frame(frame, voiced=voiced, stands_for=self._metered_samples)
         return decisions

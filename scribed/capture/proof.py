@@ -92,9 +92,12 @@ class Proof:
 
     `silent_s`: digital silence for so long is a dead microphone; 0: neither that nor what is nearly
     it is a fault; None: measure only, nothing is one (a file may be silent, and loud).
+    `believes_vad`: where there is a voice it is not deaf, however faint; not where what the VAD was
+    asked about had been made louder: a converter's own noise may then pass for one.
     """
 
-    def __init__(self, silent_s: float | None) -> None:
+    def __init__(self, silent_s: float | None, *, believes_vad: bool = True) -> None:
+        self._believes_vad = believes_vad
         self._judges, self._silent_s = silent_s is not None, silent_s or math.inf
         self._deaf_s = max(DEAF_S, 2 * self._silent_s)
         self.forget()
@@ -159,7 +162,8 @@ class Proof:
         low, high = min(samples), max(samples)
         self._window.add(samples, low, high, voiced=voiced)
         span = high - low
-        if span <= DEAF_STEPS and not voiced:
+        proven = voiced and self._believes_vad
+        if span <= DEAF_STEPS and not proven:
             self._faint += 0 if self._dead else stands_for
             if self._judges and self._faint >= self._deaf_s * RATE:
                 self._audible = 0
@@ -167,7 +171,7 @@ class Proof:
         else:
             self._faint = 0
             self._audible += stands_for if span > HEARS_STEPS else 0
-            if voiced or self._audible >= RECOVERED_S * RATE:
+            if proven or self._audible >= RECOVERED_S * RATE:
                 self._deaf = None
 
     def _look_at(self, window: _Window) -> None:

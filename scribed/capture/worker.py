@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 from scribed import clock
 from scribed.backoff import Backoff
+from scribed.capture.conditioning import Conditioner
 from scribed.capture.ear import Ear
 from scribed.capture.heed import Heed
 from scribed.capture.losses import Losses
@@ -88,7 +89,7 @@ class Capture(Worker):
     is told the end of the last captured frame before anything is decided about it: it must cost
     nothing. `last_heard` is what an earlier run of this boot told `mark` last. `muted`: start
     without hearing anything, until `Mute(on=False)` comes. `heed` says what of it is listened to.
-    `silent_s` is that of `Proof`, None where the source is no microphone.
+    `silent_s` is that of `Proof`, None where the source is no microphone, `conditioner` of `Ear`.
     """
 
     def __init__(
@@ -114,6 +115,7 @@ class Capture(Worker):
         muted: bool = False,
         heed: Heed | None = None,
         silent_s: float | None = None,
+        conditioner: Conditioner | None = None,
         mono_offset: Callable[[], float] = clock.mono_offset,
     ) -> None:
         super().__init__("capture", supervisor)
@@ -126,7 +128,9 @@ class Capture(Worker):
         self._goes_on = reopen  # what was opened last: a download begins where it ended, not anew
         self._frame_s, self._stall_s = gate.frame_ms / 1000, stall_s
         self._numbering = Numbering(new_id, next_seq, reserved, want_numbers)
-        self._ear = Ear(vad, gate, self._numbering.identify, silent_s=silent_s)
+        self._ear = Ear(
+            vad, gate, self._numbering.identify, silent_s=silent_s, conditioner=conditioner
+        )
         self._posting = Posting(
             store=store, uplink=uplink, delivery=delivery, budget=budget, chunk_bytes=chunk_bytes
         )

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from scribed import parts
 from scribed.capture.sources import urls, wanted
 from scribed.config import Config
 from scribed.configfile import Origins, examine
@@ -77,12 +78,15 @@ def read(path: Path, text: str, environ: Mapping[str, str]) -> Loaded:
     looks: list[Callable[[], object]] = [
         lambda: mqtt_password(config, environ),
         lambda: wanted.parse(config.audio.device),
+        lambda: parts.check_cleaning(config.audio),
     ]
     if config.audio.source == "url":
         looks.append(lambda: urls.address(config.audio.path))
     for look in looks:
         try:
             look()
+        except ConfigError as exc:
+            problems += exc.problems
         except ScribedError as exc:
             problems.append(str(exc))
     if problems:

@@ -87,7 +87,9 @@ TRANSCRIPT: Fields = {
     "mono_emit_ns": Field("emit_unix_ms by the same clock, ns"),
     "audio_ms": _count("length of the audio without what was lost, ms"),
     "audio_lost_ms": _count("lost inside it, ms"),
-    "level_dbfs": Field("mean power of its voiced frames, dB of full scale"),
+    "level_dbfs": Field(
+        "mean power of its voiced frames as the microphone gave them, dB of full scale"
+    ),
     "snr_db": Field("that above the noise floor, dB"),
     "trigger": Field("what let it be heard", values.TRIGGERS),
     "latency": Field("where the time went"),
@@ -107,7 +109,7 @@ STATE: Fields = {
     "mute_reasons": Field("who muted the microphone; empty: nobody", values.MUTE_REASONS),
     "link": Field("to the speech service"),
     "device": Field("the microphone as it was really opened"),
-    "level_dbfs": Field("now, dB of full scale"),
+    "level_dbfs": Field("now, as the microphone gives it, dB of full scale"),
     "noise_floor_dbfs": Field("dB of full scale"),
     "heard": Field("what is heard now, in words for people; null: nothing, or not known"),
     "last_frame_age_ms": _count("ms since the last frame of sound"),

@@ -26,7 +26,7 @@ from scribed.model import (
     UtteranceStarted,
     pcm_bytes,
 )
-from scribed.parts import Provider, gate
+from scribed.parts import Provider, conditioner, gate
 from scribed.service.names import new_id
 from scribed.transcribe.formats import Spoken
 from scribed.transcribe.opener import Opener
@@ -102,7 +102,7 @@ class Job:
             supervisor=self.inbox,
             clock_synced=lambda: None,
         )
-        vad = WebRtcVad(config.vad.aggressiveness)
+        vad, shapes = WebRtcVad(config.vad.aggressiveness), conditioner(config.audio)
         self._capture = Capture(
             open_source=Opener(
                 sound,
@@ -110,7 +110,7 @@ class Job:
                 start_s=start_s,
                 speed=speed,
                 frame_ms=config.audio.frame_ms,
-                skip=vad,
+                skip=vad if shapes is None else lambda pcm: vad(shapes(pcm).gate),
             ),
             reopen=sound.may_be_live,
             chunk_bytes=pcm_bytes(config.provider.chunk_ms),
@@ -127,6 +127,7 @@ class Job:
             budget=budget,
             supervisor=self.inbox,
             mark=lambda _at: None,
+            conditioner=shapes,
         )
 
     def start(self) -> None:

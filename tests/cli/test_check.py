@@ -110,12 +110,29 @@ def test_a_command_for_tokens_needs_no_key_and_has_to_be_there(shell: Shell) -> 
     )
 
 
+def test_sound_is_cleaned_where_the_extra_is_installed(shell: Shell) -> None:
+    pytest.importorskip("webrtc_noise_gain", reason="the extra signal is not installed")
+    assert check(shell, "audio = {auto_gain = true, noise_suppression = 'gate'}").err == ""
+
+
 def test_nothing_is_made_in_the_users_home(shell: Shell) -> None:
     check(shell, "", "--show")
     assert [path.name for path in shell.home.iterdir()] == ["ear.toml"]
 
 
 # Not valid
+
+
+def test_an_extra_that_is_not_installed_is_named_with_the_keys_that_need_it(shell: Shell) -> None:
+    absent = shell.write("path/webrtc_noise_gain.py", "raise ModuleNotFoundError('none of it')")
+    shell.environ["PYTHONPATH"] = f"{absent.parent}:{shell.environ['PYTHONPATH']}"
+    assert check(shell, "audio = {gain_db = 6, high_pass = 120}").err == ""
+    needs = (
+        "needs the package webrtc-noise-gain (none of it); install scribed[signal] "
+        "(pip install 'scribed[signal]'), or leave it false"
+    )
+    said = check(shell, "audio = {auto_gain = 'uplink', noise_suppression = true}")
+    assert problems(said) == [f"audio.{key}: {needs}" for key in ("auto_gain", "noise_suppression")]
 
 
 def test_all_problems_are_said_at_once_those_of_files_too(shell: Shell) -> None:
