@@ -50,6 +50,13 @@ METRICS_S = 15.0
 LINE_S = 5.0
 """How old the status line may be when the main thread is awake anyway, to feed the watchdog."""
 
+UNSYNCED = Alert(
+    "clock_unsynced",
+    "the wall clock was never set: times are not to be believed, ages and order are",
+    "let the machine reach a time server (timedatectl), or fit a real-time clock",
+    "warning",
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Signal:
@@ -91,7 +98,8 @@ class Supervisor:
         self._alerts = Alerts()
         self._frame_rate = overview.FrameRate(clock.now())
         self._metrics_at = self._state_at = self._line_at = 0.0
-        self._clock_was_synced = clock_synced()
+        self._told: State | None = None  # the last `state`
+        self._clock_was_synced: bool | None = None
         self._commands = Commands(
             mailbox=mailbox,
             capture=workers.capture.inbox,
@@ -118,6 +126,7 @@ class Supervisor:
 
     def ready(self) -> None:
         """Tell systemd that everything runs."""
+        self._note_clock(clock_synced(), at_the_start=True)
         self.publish_state()
         notify.ready(self._last_status)
 
@@ -170,7 +179,10 @@ class Supervisor:
 
     def publish_state(self) -> None:
         """Post `state`, and the status line where it has changed."""
-        said = self._state()
+        self._publish(self._state())
+
+    def _publish(self, said: State) -> None:
+        self._told = said
         self.workers.delivery.inbox.put(said)
         self._tell_line(said)
 
@@ -196,18 +208,34 @@ class Supervisor:
 
     def _keep_time(self) -> None:
         now = clock.now()
-        if now >= self._state_at:
-            self._state_at = now + STATE_S
-            self.publish_state()
-        elif now >= self._line_at:
-            self._tell_line(self._state())
+        if now >= min(self._state_at, self._line_at):
+            self._look(now)
         if now >= self._metrics_at:
             self._metrics_at = now + METRICS_S
             self._publish_metrics()
-            synced = clock_synced()
-            if synced and not self._clock_was_synced:
-                self.workers.delivery.inbox.put(Event("clock_synced"))
-            self._clock_was_synced = synced
+
+    def _look(self, now: float) -> None:
+        """See to what nobody tells: a clock that was set, a capture thread that says nothing."""
+        said = self._state()
+        self._note_clock(said.clock_synced)
+        if now >= self._state_at:
+            self._state_at = now + STATE_S
+            self._publish(said)
+        elif self._told is None or _to_be_told(said) != _to_be_told(self._told):
+            self._publish(said)
+        else:
+            self._tell_line(said)
+
+    def _note_clock(self, synced: bool | None, *, at_the_start: bool = False) -> None:
+        """Tell that the wall clock cannot be believed, and that it was set."""
+        was, self._clock_was_synced = self._clock_was_synced, synced
+        if synced is False and was is not False:
+            logger.warning("%s: %s", UNSYNCED.message, UNSYNCED.remedy)
+            self.note(UNSYNCED)
+        elif was is False and synced is not False:
+            self.note(AlertCleared(UNSYNCED.code))
+        if synced and not was and not at_the_start:
+            self.note(Event("clock_synced"))
 
     def _publish_metrics(self) -> None:
         workers = self.workers
@@ -246,3 +274,8 @@ class Supervisor:
         moment = Moment(clock.now(), clock.wall(), clock.mono_offset(), said.clock_synced)
         payload: dict[str, Any] = msgspec.to_builtins(payloads.state(said, self._identity, moment))
         return {**payload, "status_line": self._status_line(said)}
+
+
+def _to_be_told(said: State) -> tuple[object, ...]:
+    """What of `state` does not wait for the next, though no event tells it."""
+    return said.hearing_reason, said.clock_synced

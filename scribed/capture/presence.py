@@ -73,12 +73,13 @@ class Presence:
             self._tell(Alert("no_device", why, NO_DEVICE_REMEDY))
 
     def lost(self, device: Device, why: str) -> None:
-        """The device went away in the middle."""
-        self._was_found = False
+        """The device went away in the middle, and is missed until frames come again."""
+        self._absence, self._was_found = why, False
         self._withdraw()
         logger.warning("microphone lost: %s", why)
         self._change(device, "lost")
         self._tell(Event("device_lost", {"device": device.name, "why": why}))
+        self._tell(Alert("no_device", why, NO_DEVICE_REMEDY))
 
     def ended(self, device: Device) -> None:
         """Nothing more will come of it."""

@@ -9,12 +9,12 @@ STA_UNSYNC = 0x40
 _STATUS_OFFSET = 40
 """Bytes from the start of `struct timex` to `status` on 64-bit Linux: modes, offset, freq,
 maxerror, esterror of 8 bytes each (modes padded)."""
-_TIMESYNCD = Path("/run/systemd/timesync/synchronized")
+TIMESYNCD = Path("/run/systemd/timesync/synchronized")
 
 
 def clock_synced() -> bool | None:
     """True: synchronised since this boot; False: not; None: unknown."""
-    if _TIMESYNCD.exists():
+    if TIMESYNCD.exists():
         return True
     if ctypes.sizeof(ctypes.c_long) != 8:
         return None

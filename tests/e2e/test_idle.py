@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tests.e2e.witness import WatchedRobot, assert_accounted, descriptors
+from tests.e2e.witness import WatchedRobot, assert_accounted, held
 from tests.parts.cloud import Cloud
 from tests.parts.robot import Robot, silence
 
@@ -48,11 +48,6 @@ class Quiet:
     def _write(self) -> None:
         while not self._over.is_set():
             self._robot.speak(silence(0.1))
-
-
-def held(pid: int) -> tuple[int, int]:
-    """Descriptors and threads of a process."""
-    return descriptors(pid), len(list(Path(f"/proc/{pid}/task").iterdir()))
 
 
 def test_in_silence_it_sleeps(cloud: Cloud, tmp_path: Path) -> None:

@@ -100,6 +100,11 @@ def descriptors(pid: int) -> int:
     return len(list(Path(f"/proc/{pid}/fd").iterdir()))
 
 
+def held(pid: int) -> tuple[int, int]:
+    """Descriptors and threads of a process."""
+    return descriptors(pid), len(list(Path(f"/proc/{pid}/task").iterdir()))
+
+
 def finals_by_seq(robot: Robot) -> dict[int, dict[str, Any]]:
     """The final of each utterance that has one."""
     return {message.payload["seq"]: message.payload for message in robot.finals}

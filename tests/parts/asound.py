@@ -93,9 +93,13 @@ class Asound:
         )
         return device
 
-    def card(self, card: str, **options: object) -> Fault:
-        """A card as hardware would be: listed by libasound, opened as hw: and plughw:."""
-        device = Fault(f"hw:CARD={card}", self._control(card))
+    def card(self, card: str, *, number: int = 0, **options: object) -> Fault:
+        """A card as hardware would be: listed by libasound, opened as hw: and plughw:.
+
+        A second call with another `number` is the same card plugged in anew: its id leads to the
+        device that is returned now, whatever becomes of the one before.
+        """
+        device = Fault(f"hw:CARD={card}", self._control(f"{card}.{number}"))
         self._cards[card] = self._body(device, options)
         self._write()
         return device

@@ -19,6 +19,10 @@
  *   hungup     no frames come, and poll says POLLERR and POLLHUP
  *   stalled    no frames come; the world goes on, so they are lost without a word
  *   overrun    the next question for the position is answered with EPIPE; removed by the device
+ *   storm      every question for the position is answered so
+ *   vanishing  it can be opened, and is gone when it is prepared; becomes `unplugged`
+ *   hangs      a read does not return, as in a driver that has lost its device
+ *   coarse     frames come in lots of 37, so that no read has the length that was asked for
  *   zeros      the sound is digital silence, from the next poll on
  *   stuck      likewise, but of one value, 0x3939 in each 16 bits
  *   suspended  it is as after a suspend of the machine: ESTRPIPE; removed by the device
@@ -44,6 +48,7 @@
 #include <unistd.h>
 
 #define CHOICES_MAX 16
+#define LOT 37
 
 struct device {
 	snd_pcm_ioplug_t io;
@@ -86,6 +91,13 @@ static int take(const struct device *d, const char *name)
 	return unlink(path) == 0;
 }
 
+static void set(const struct device *d, const char *name)
+{
+	char path[600];
+	path_of(d, name, path, sizeof path);
+	close(open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+}
+
 static int64_t world(const struct device *d)
 {
 	return (int64_t)((double)(now_ns() - d->world_began_ns) * d->io.rate * d->speed / 1e11);
@@ -99,6 +111,8 @@ static void produce(struct device *d)
 		d->offset = world(d) - d->produced;
 	else
 		d->produced = world(d) - d->offset;
+	if (is_on(d, "coarse"))
+		d->produced -= d->produced % LOT;
 }
 
 static int set_timer(struct device *d, long ns)
@@ -110,6 +124,8 @@ static int set_timer(struct device *d, long ns)
 static int fault_prepare(snd_pcm_ioplug_t *io)
 {
 	struct device *d = io->private_data;
+	if (take(d, "vanishing"))
+		set(d, "unplugged");
 	if (is_on(d, "unplugged"))
 		return -ENODEV;
 	d->running = 0;
@@ -144,7 +160,7 @@ static snd_pcm_sframes_t fault_pointer(snd_pcm_ioplug_t *io)
 	struct device *d = io->private_data;
 	if (is_on(d, "unplugged"))
 		return -ENODEV;
-	if (d->running && take(d, "overrun"))
+	if (d->running && (take(d, "overrun") || is_on(d, "storm")))
 		return -EPIPE;
 	produce(d);
 	if (d->produced - (int64_t)io->appl_ptr > (int64_t)io->buffer_size)
@@ -198,6 +214,8 @@ static snd_pcm_sframes_t fault_transfer(snd_pcm_ioplug_t *io, const snd_pcm_chan
 	struct device *d = io->private_data;
 	size_t frame_bytes = areas[0].step / 8;
 	char *to = (char *)areas[0].addr + areas[0].first / 8 + offset * frame_bytes;
+	while (is_on(d, "hangs"))
+		nanosleep(&(struct timespec){0, 10000000}, NULL);
 	if (is_on(d, "unplugged"))
 		return -ENODEV;
 	if (d->still >= 0)

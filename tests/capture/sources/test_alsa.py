@@ -425,6 +425,42 @@ def test_a_reader_who_sleeps_loses_nothing_within_the_buffer(asound: Asound) -> 
     assert source.overruns == 0
 
 
+def test_reads_of_odd_lengths_are_put_together_without_a_seam(asound: Asound) -> None:
+    mic = asound.fault("mic")
+    mic.on("coarse")
+    source = AlsaSource(Audio(device="mic"))
+    heard = list(blocks(source, for_s=0.5))
+    source.close()
+    assert source.overruns == 0
+    assert all(len(block.pcm) % 640 == 0 for block in heard)
+    ramp = samples(b"".join(block.pcm for block in heard))
+    assert len(ramp) > 0.4 * RATE
+    assert list(ramp) == [(heard[0].position + i) % 32768 for i in range(len(ramp))]
+
+
+def test_a_device_that_vanishes_while_it_is_opened_is_told_and_freed(asound: Asound) -> None:
+    mic = asound.fault("mic")
+    for _ in range(2):
+        mic.on("vanishing")
+        assert 'no capture device "mic"' in open_error(device="mic")
+        assert not mic.is_open
+        mic.off("unplugged")
+    AlsaSource(Audio(device="mic")).close()
+
+
+def test_in_a_storm_of_overruns_nothing_is_made_up(asound: Asound) -> None:
+    mic = asound.fault("mic")
+    source = AlsaSource(Audio(device="mic"))
+    before = read_until(source, lambda block: block.position >= RATE // 10)
+    mic.on("storm")
+    during = list(blocks(source, for_s=0.4))
+    mic.off("storm")
+    after = read_until(source, lambda block: block.position > before.position + RATE // 5)
+    source.close()
+    assert sum(len(block.pcm) for block in during) / 2 < 0.1 * RATE
+    assert abs(drift(after)) < 0.04 * RATE
+
+
 def test_an_overrun_is_a_jump_of_the_position_as_long_as_the_loss(asound: Asound) -> None:
     asound.fault("mic")
     source = AlsaSource(Audio(device="mic"))
