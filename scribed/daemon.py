@@ -114,6 +114,7 @@ class Daemon:
             utterances=opened.utterances,
             acked=opened.acked,
             last_frame=opened.last_frame,
+            begun=opened.begun,
             recovery=opened.recovery,
             spool=opened.spool,
             config=config.spool,
@@ -206,6 +207,7 @@ class Daemon:
             budget=budget,
             supervisor=self._mailbox,
             mark=opened.last_frame.mark,
+            begun=opened.begun.note,
             last_heard=opened.recovery.heard_until,
             muted=muted,
             heed=Heed(

@@ -13,7 +13,7 @@ That an utterance pauses, or goes on, is for the uplink alone, in its place amon
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeGuard
 
 from scribed.capture.segmenter import GateEvent
@@ -47,6 +47,7 @@ uplink give up what waits."""
 class Posting:
     """The mailboxes of those who hear what capture heard, and the room that is left for it.
 
+    `begun` is told of each utterance before anybody else is, and costs nothing.
     The budget is charged with what the uplink is given. A mailbox that is full takes nothing: its
     reader has been stuck for many minutes, and is told so in the journal.
     """
@@ -59,9 +60,10 @@ class Posting:
         delivery: Mailbox[Any],
         budget: Budget,
         chunk_bytes: int,
+        begun: Callable[[UtteranceStarted], object] = lambda _: None,
     ) -> None:
         self._store, self._uplink, self._delivery = store, uplink, delivery
-        self._budget = budget
+        self._budget, self._begun = budget, begun
         self._piece_bytes = min(chunk_bytes, pcm_bytes(PIECE_MS))
         self._full: set[str] = set()
         self._ahead = 0  # bytes of the open utterance that only the store has
@@ -138,6 +140,8 @@ class Posting:
                 ends += [UtteranceCut(id, self._ahead), item]
                 self._ahead, self._holds = 0, True
             case UtteranceStarted() | UtteranceEnded():
+                if isinstance(item, UtteranceStarted):
+                    self._begun(item)
                 self._holds = True
                 self._keep(item)
             case UtterancePaused() | UtteranceResumed():

@@ -42,6 +42,7 @@ from scribed.model import (
     RobotDoes,
     SeqReserved,
     UtteranceId,
+    UtteranceStarted,
 )
 from scribed.worker import Budget, Mailbox, Stop, Worker
 
@@ -87,9 +88,10 @@ class Capture(Worker):
 
     What is cut out goes to `store`, then to `uplink` and (but for the audio) to `delivery`. `mark`
     is told the end of the last captured frame before anything is decided about it: it must cost
-    nothing. `last_heard` is what an earlier run of this boot told `mark` last. `muted`: start
-    without hearing anything, until `Mute(on=False)` comes. `heed` says what of it is listened to.
-    `silent_s` is that of `Proof`, None where the source is no microphone, `conditioner` of `Ear`.
+    nothing, and nor must `begun`, which is that of `Posting`. `last_heard` is what an earlier run
+    of this boot told `mark` last. `muted`: start without hearing anything, until `Mute(on=False)`
+    comes. `heed` says what of it is listened to. `silent_s` is that of `Proof`, None where the
+    source is no microphone, `conditioner` of `Ear`.
     """
 
     def __init__(
@@ -111,6 +113,7 @@ class Capture(Worker):
         budget: Budget,
         supervisor: Mailbox[Any],
         mark: Callable[[float], None],
+        begun: Callable[[UtteranceStarted], object] = lambda _: None,
         last_heard: float | None = None,
         muted: bool = False,
         heed: Heed | None = None,
@@ -132,7 +135,12 @@ class Capture(Worker):
             vad, gate, self._numbering.identify, silent_s=silent_s, conditioner=conditioner
         )
         self._posting = Posting(
-            store=store, uplink=uplink, delivery=delivery, budget=budget, chunk_bytes=chunk_bytes
+            store=store,
+            uplink=uplink,
+            delivery=delivery,
+            budget=budget,
+            chunk_bytes=chunk_bytes,
+            begun=begun,
         )
         self._mark = mark
         self._losses = Losses(

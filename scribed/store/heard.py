@@ -9,10 +9,11 @@ from __future__ import annotations
 import contextlib
 import math
 import mmap
-import os
 import struct
 import zlib
 from pathlib import Path
+
+from scribed.store.places import mapped
 
 SIZE = 64
 _MAGIC = b"scrbhrd1"
@@ -35,7 +36,7 @@ class LastFrame:
         self._map: mmap.mmap | None = None
         if path is not None:
             with contextlib.suppress(OSError, ValueError):
-                self._map = _mapped(path)
+                self._map = mapped(path, SIZE)
         if self._map is None:
             self._map = mmap.mmap(-1, SIZE)
         self.before: tuple[str, float] | None = _read(self._map)
@@ -71,19 +72,6 @@ class LastFrame:
         _REST.pack_into(self._map, _REST_OFFSET, boot, zlib.crc32(_MAGIC + boot))
         self._map[: len(_MAGIC)] = _MAGIC
         self._begun = True
-
-
-def _mapped(path: Path) -> mmap.mmap:
-    """The file as memory, made where it is missing or has another size. Raises `OSError`."""
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    try:
-        if os.fstat(fd).st_size != SIZE:
-            os.ftruncate(fd, 0)
-            # Real bytes: a store to a hole in a full tmpfs would be a SIGBUS.
-            os.write(fd, bytes(SIZE))
-        return mmap.mmap(fd, SIZE)
-    finally:
-        os.close(fd)
 
 
 def _read(held: mmap.mmap) -> tuple[str, float] | None:

@@ -13,6 +13,7 @@ from scribed import config
 from scribed.model import EarlierBoot
 from scribed.store.acked import Acked
 from scribed.store.ballast import Ballast
+from scribed.store.begun import Begun
 from scribed.store.heard import LastFrame
 from scribed.store.ledger import Ledger
 from scribed.store.recovery import Recovery, recover
@@ -33,6 +34,7 @@ class Opened:
     utterances: Utterances
     acked: Acked
     last_frame: LastFrame
+    begun: Begun
     recovery: Recovery
     spool: Spool
 
@@ -68,6 +70,7 @@ def open_store(
     )
     acked = Acked(None if usable is None else usable / "acked")
     last_frame = LastFrame(None if usable is None else usable / "heard", boot_id)
+    begun = Begun(None if usable is None else usable / "begun")
     recovery = recover(
         sequence=sequence,
         ledger=ledger,
@@ -75,12 +78,15 @@ def open_store(
         utterances=utterances,
         acked=acked,
         last_frame=last_frame,
+        begun=begun,
         this_boot=this_boot,
         now=now(),
         progress=progress,
     )
     waiting = Spool(utterances, ledger, state=state, this_boot=this_boot)
-    return Opened(sequence, ledger, ballast, utterances, acked, last_frame, recovery, waiting)
+    return Opened(
+        sequence, ledger, ballast, utterances, acked, last_frame, begun, recovery, waiting
+    )
 
 
 def _usable(runtime: Path) -> Path | None:

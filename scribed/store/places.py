@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 from pathlib import Path
 
@@ -52,6 +53,19 @@ def sync_directory(directory: Path) -> None:
     fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def mapped(path: Path, size: int) -> mmap.mmap:
+    """A small file as memory, made where it is missing or has another size. Raises `OSError`."""
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        if os.fstat(fd).st_size != size:
+            os.ftruncate(fd, 0)
+            # Real bytes: a store to a hole in a full tmpfs would be a SIGBUS.
+            os.write(fd, bytes(size))
+        return mmap.mmap(fd, size)
     finally:
         os.close(fd)
 

@@ -6,7 +6,7 @@ aside and has its end published, and all of it is said.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TypeVar
@@ -22,6 +22,7 @@ from scribed.model import (
 )
 from scribed.store.acked import Acked
 from scribed.store.ballast import Ballast
+from scribed.store.begun import Begun
 from scribed.store.gap import as_mark, heard
 from scribed.store.heard import LastFrame
 from scribed.store.ledger import BOOT, SEQ_END, Ledger, LedgerError, Waiting
@@ -72,6 +73,7 @@ def recover(
     utterances: Utterances,
     acked: Acked,
     last_frame: LastFrame,
+    begun: Begun,
     this_boot: Callable[[], EarlierBoot],
     now: float,
     progress: Callable[[], None] = lambda: None,
@@ -81,7 +83,7 @@ def recover(
     `progress` is called at each file: there may be many, on a slow card.
     """
     recoverer = _Recoverer(sequence, ledger, ballast, utterances, acked, this_boot, progress)
-    return recoverer.recover(last_frame.before, now)
+    return recoverer.recover(last_frame.before, begun, now)
 
 
 @dataclass
@@ -101,7 +103,7 @@ class _Recoverer:
     _ledger_answers: bool = True  # once it does not, no more is asked of it,
     _ledger_takes: bool = True  # or no more written
 
-    def recover(self, last_frame: tuple[str, float] | None, now: float) -> Recovery:
+    def recover(self, last_frame: tuple[str, float] | None, begun: Begun, now: float) -> Recovery:
         told = self._write(lambda: self._ledger.commit(delivered=self._acked.before, now=now))
         self._facts = self._ask(self._ledger.facts) or {}
         self._keep_mute()
@@ -120,7 +122,10 @@ class _Recoverer:
         reserved = self._number(found)
         poisoned = self._poisoned(found, clean=clean)
         closings = [*poisoned, *self._damaged(scan), *self._vanished(scan)]
+        closings += self._never_kept(begun, scan, {closed.started.id for closed in closings})
         unsettled, unpublished = self._settle(closings)
+        if not scan.problems:
+            begun.forget()
         gone = {closed.started.id for closed in closings}
         self._say(scan)
         return Recovery(
@@ -242,6 +247,17 @@ class _Recoverer:
                 self._notes.append(f"utterance {seq} has failed: its file is gone")
                 ends.append(Closed(waiting.started, waiting.ended, Outcome.FAILED))
         return ends
+
+    def _never_kept(self, begun: Begun, scan: Scan, closed: set[UtteranceId]) -> Iterator[Closed]:
+        """The ends of utterances of which it was told that they began, and nothing else is left."""
+        if scan.problems:
+            return  # they may be where nothing can be read just now
+        there = closed | {info.id for info in scan.found}
+        for id_, seq in begun.before:
+            known = seq < self._sequence.next and seq not in self._acked.before
+            if known and id_ not in there and not self._is_answered(id_):
+                self._notes.append(f"utterance {seq} has failed: it had just begun")
+                yield Closed(bare(id_, seq), None, Outcome.FAILED)
 
     # The ledger
 

@@ -18,6 +18,7 @@ from scribed.model import (
     UtteranceId,
     UtteranceStarted,
 )
+from scribed.store.begun import Begun
 from scribed.store.books import RETRY_S, Books
 from scribed.store.ledger import Waiting
 from scribed.store.troubles import Troubles
@@ -32,6 +33,7 @@ class Shelf:
     def __init__(
         self,
         utterances: Utterances,
+        begun: Begun,
         books: Books,
         troubles: Troubles,
         tell: Callable[[Kept | Loaded | Gone], object],
@@ -39,7 +41,7 @@ class Shelf:
         self.utterances = utterances
         self.evicted = 0  #: utterances that had to go for want of room
         self.quarantined = 0  #: files set aside since the start
-        self._books, self._troubles, self._tell = books, troubles, tell
+        self._begun, self._books, self._troubles, self._tell = begun, books, troubles, tell
         self._look_at = 0.0
 
     def take(self, event: SegmentEvent | UtteranceHeld | UtteranceCut, now: float) -> None:
@@ -49,12 +51,19 @@ class Shelf:
                 self.utterances.append(event.id, event.pcm)
             case UtteranceStarted():
                 self.utterances.begin(event)
+                if self.utterances.get(event.id) is not None:
+                    self._begun.keep(event.seq)
             case UtteranceCut():
                 self.utterances.cut(event.id, event.nbytes)
             case UtteranceEnded():
                 if self.utterances.seal(event):
                     self._tell(Kept(event.id))
                 self.note(event.id, now)
+
+    def answered(self, started: UtteranceStarted) -> None:
+        """It has its text or its end."""
+        self.utterances.mark_answered(started.id)
+        self._begun.keep(started.seq)
 
     def load(self, id: UtteranceId) -> None:
         """Give the uplink the audio that it is about to send."""

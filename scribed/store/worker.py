@@ -35,6 +35,7 @@ from scribed.model import (
 )
 from scribed.store.acked import Acked
 from scribed.store.ballast import Ballast
+from scribed.store.begun import Begun
 from scribed.store.books import Books
 from scribed.store.gap import as_text
 from scribed.store.heard import LastFrame
@@ -112,6 +113,7 @@ class Store(Worker):
         utterances: Utterances,
         acked: Acked,
         last_frame: LastFrame,
+        begun: Begun,
         recovery: Recovery,
         spool: Spool,
         config: config.Spool,
@@ -129,7 +131,7 @@ class Store(Worker):
         self._capture, self._uplink, self._delivery, self._now = capture, uplink, delivery, now
         self._troubles = Troubles()
         self._shelf = Shelf(
-            utterances, self._books, self._troubles, lambda item: self._post(uplink, item)
+            utterances, begun, self._books, self._troubles, lambda item: self._post(uplink, item)
         )
         self._numbers = Numbers(
             sequence,
@@ -224,7 +226,7 @@ class Store(Worker):
     def _take(self, item: Post) -> None:
         match item:
             case Final() | Closed():
-                self._shelf.utterances.mark_answered(item.started.id)
+                self._shelf.answered(item.started)
                 self._books.settle(item)
             case Delivered():
                 self._delivered(item)

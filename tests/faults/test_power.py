@@ -142,7 +142,13 @@ def test_a_power_cut_costs_no_sealed_utterance_and_little_of_the_open_one(
                 newest = max(before)
                 worst_ms = max([worst_ms, *((newest - frame) * FRAME_MS for frame in lost)])
                 assert opened.recovery.next_seq > max(numbers)
-                for part in (opened.utterances, opened.ledger, opened.last_frame, opened.acked):
+                for part in (
+                    opened.utterances,
+                    opened.ledger,
+                    opened.last_frame,
+                    opened.begun,
+                    opened.acked,
+                ):
                     part.close()
                 opened.sequence.close()
         if not online:

@@ -45,7 +45,7 @@ def traced(pid: int, options: list[str]) -> Iterator[None]:
 
 def _wait_until_attached(tasks: Path) -> None:
     """A thread that is gone needs no tracer: the process may die of what it traces at once."""
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 20
     while any("TracerPid:\t0\n" in status for status in _statuses(tasks)):
         assert time.monotonic() < deadline, "it cannot be traced"
 

@@ -9,6 +9,7 @@ from scribed.config import Spool as SpoolConfig
 from scribed.model import EarlierBoot
 from scribed.store.acked import Acked
 from scribed.store.ballast import Ballast
+from scribed.store.begun import Begun
 from scribed.store.heard import LastFrame
 from scribed.store.ledger import Ledger
 from scribed.store.recovery import Recovery, recover
@@ -75,6 +76,7 @@ class Life:
         )
         self.acked = Acked(house.runtime / "acked")
         self.last_frame = LastFrame(house.runtime / "heard", house.boot.id)
+        self.begun = Begun(house.runtime / "begun")
         self.recovery: Recovery = recover(
             sequence=self.sequence,
             ledger=self.ledger,
@@ -82,6 +84,7 @@ class Life:
             utterances=self.utterances,
             acked=self.acked,
             last_frame=self.last_frame,
+            begun=self.begun,
             this_boot=lambda: house.boot,
             now=house.now,
         )
@@ -108,6 +111,7 @@ class Life:
             utterances=self.utterances,
             acked=self.acked,
             last_frame=self.last_frame,
+            begun=self.begun,
             recovery=self.recovery,
             spool=Spool(
                 self.utterances, self.ledger, state=house.state, this_boot=lambda: house.boot
@@ -147,6 +151,7 @@ class Life:
         self.ledger.close()
         self.acked.close()
         self.last_frame.close()
+        self.begun.close()
         self.sequence.close()
         for mailbox in self.mailboxes:
             mailbox.close()
