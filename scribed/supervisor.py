@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from scribed import clock, overview
-from scribed.alerts import Alerts
+from scribed.alerts import Alerts, WallClock
 from scribed.capture.worker import Capture, SourceEnded
 from scribed.commands import Commands
 from scribed.delivery import payloads
@@ -49,13 +49,6 @@ STATE_S = 30.0
 METRICS_S = 15.0
 LINE_S = 5.0
 """How old the status line may be when the main thread is awake anyway, to feed the watchdog."""
-
-UNSYNCED = Alert(
-    "clock_unsynced",
-    "the wall clock was never set: times are not to be believed, ages and order are",
-    "let the machine reach a time server (timedatectl), or fit a real-time clock",
-    "warning",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +92,7 @@ class Supervisor:
         self._frame_rate = overview.FrameRate(clock.now())
         self._metrics_at = self._state_at = self._line_at = 0.0
         self._told: State | None = None  # the last `state`
-        self._clock_was_synced: bool | None = None
+        self._wall_clock = WallClock()
         self._commands = Commands(
             mailbox=mailbox,
             capture=workers.capture.inbox,
@@ -126,7 +119,6 @@ class Supervisor:
 
     def ready(self) -> None:
         """Tell systemd that everything runs."""
-        self._note_clock(clock_synced(), at_the_start=True)
         self.publish_state()
         notify.ready(self._last_status)
 
@@ -217,7 +209,8 @@ class Supervisor:
     def _look(self, now: float) -> None:
         """See to what nobody tells: a clock that was set, a capture thread that says nothing."""
         said = self._state()
-        self._note_clock(said.clock_synced)
+        for news in self._wall_clock.look(said.clock_synced, now):
+            self.note(news)
         if now >= self._state_at:
             self._state_at = now + STATE_S
             self._publish(said)
@@ -225,17 +218,6 @@ class Supervisor:
             self._publish(said)
         else:
             self._tell_line(said)
-
-    def _note_clock(self, synced: bool | None, *, at_the_start: bool = False) -> None:
-        """Tell that the wall clock cannot be believed, and that it was set."""
-        was, self._clock_was_synced = self._clock_was_synced, synced
-        if synced is False and was is not False:
-            logger.warning("%s: %s", UNSYNCED.message, UNSYNCED.remedy)
-            self.note(UNSYNCED)
-        elif was is False and synced is not False:
-            self.note(AlertCleared(UNSYNCED.code))
-        if synced and not was and not at_the_start:
-            self.note(Event("clock_synced"))
 
     def _publish_metrics(self) -> None:
         workers = self.workers
