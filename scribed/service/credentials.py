@@ -6,6 +6,7 @@ A secret is a plain `str` only where it is used. No error here carries a part of
 from __future__ import annotations
 
 import os
+import pwd
 import stat
 from collections.abc import Mapping
 from pathlib import Path
@@ -27,6 +28,10 @@ _PLACES = {
     "elevenlabs": _Place("elevenlabs-api-key", "ELEVENLABS_API_KEY", ""),
     "openmind": _Place("openmind-api-key", "OPENMIND_API_KEY", " (om1_live_…)"),
 }
+
+
+SERVICE_USER = "scribed"
+"""The unit's `User=`."""
 
 
 def key_name(provider: ProviderSection) -> str:
@@ -160,8 +165,16 @@ def _check_private(path: Path, key: str) -> None:
     if status.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
         mode = stat.S_IMODE(status.st_mode)
         raise ScribedError(f"{key}: {path} is open to others (mode {mode:04o}); chmod 600 {path}")
-    if status.st_uid not in (os.getuid(), 0):
+    if status.st_uid not in (os.getuid(), 0, _service_uid()):
         raise ScribedError(f"{key}: {path} belongs to another user; chown it to this one")
+
+
+def _service_uid() -> int:
+    """The service's user, whose files root looks at for it (`sudo scribed doctor`); else ours."""
+    try:
+        return pwd.getpwnam(SERVICE_USER).pw_uid if os.getuid() == 0 else os.getuid()
+    except KeyError:
+        return os.getuid()
 
 
 def _read(path: Path, key: str) -> str:
