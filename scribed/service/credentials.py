@@ -5,10 +5,11 @@ A secret is a plain `str` only where it is used. No error here carries a part of
 
 from __future__ import annotations
 
+import hashlib
 import os
 import pwd
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,6 +31,7 @@ _PLACES = {
 }
 
 
+MQTT_PASSWORD = "mqtt-password"  # noqa: S105 -- a name
 SERVICE_USER = "scribed"
 """The unit's `User=`."""
 
@@ -89,12 +91,39 @@ def key_problem(provider: ProviderSection, environ: Mapping[str, str]) -> str | 
 def mqtt_password(config: Config, environ: Mapping[str, str]) -> str | None:
     """The broker's password, where there is one. Raises `ScribedError`."""
     return credential(
-        "mqtt-password",
+        MQTT_PASSWORD,
         file=config.mqtt.password_file,
         key="mqtt.password_file",
         variable=None,
         environ=environ,
     )
+
+
+def digests(config: Config, environ: Mapping[str, str], salt: bytes) -> dict[str, bytes]:
+    """By name, what tells another secret from the one that is there now, and tells nothing else.
+
+    A secret that cannot be read is another one than any that can.
+    """
+    return {
+        name: hashlib.blake2b(_as_it_is(get).encode(), key=salt, digest_size=16).digest()
+        for name, get in (
+            (key_name(config.provider), lambda: configured_key(config.provider, environ)),
+            (MQTT_PASSWORD, lambda: mqtt_password(config, environ)),
+        )
+    }
+
+
+def _as_it_is(get: Callable[[], str | None]) -> str:
+    try:
+        return get() or ""
+    except ScribedError as exc:
+        return f"\0{exc}"
+
+
+def from_systemd(name: str, environ: Mapping[str, str]) -> bool:
+    """Whether the secret called `name` is a credential that systemd handed over at the start."""
+    directory = environ.get("CREDENTIALS_DIRECTORY")
+    return bool(directory) and is_there(Path(str(directory)) / name)
 
 
 def idle_password(config: Config, environ: Mapping[str, str]) -> str | None:

@@ -89,6 +89,25 @@ def test_the_key_is_a_credential_and_nowhere_else(
     assert KEY not in ear.box.run("systemctl", "show", ear.unit)
 
 
+def test_a_reload_takes_what_is_valid_and_fails_on_what_is_not(listen: Listen) -> None:
+    ear = listen("reload")
+    ear.start()
+    pid = ear.pid
+    ear.configure({**ear.sections, "vad": {"hangover_ms": 700}})
+    ear.systemctl("reload")
+    ear.speak(silence(0.3), pace=2.0)
+    ear.wait_for(
+        lambda: [m for m in ear.subscriber.on("event") if m.payload["event"] == "reloaded"]
+    )
+    assert "elevenlabs-api-key is a credential of systemd: a new one takes a restart" in ear.log
+    ear.configure({**ear.sections, "vad": {"hangover_ms": 7}})
+    ear.systemctl("reload", check=False)
+    ear.wait_for(lambda: ear.subscriber.on("alert/config_invalid")[-1:][0].payload)
+    assert "vad.hangover_ms: 7 is not allowed" in ear.log
+    assert "Reload failed for" in ear.box.run("journalctl", "-u", ear.unit, "--no-pager")
+    assert (ear.pid, ear.show("ActiveState")) == (pid, "active")
+
+
 def test_a_key_that_is_missing_stops_no_start(listen: Listen, cloud: Cloud, command: bytes) -> None:
     ear = listen("keyless", drop_ins=())
     ear.start()
