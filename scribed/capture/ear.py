@@ -60,7 +60,7 @@ class Ear:
         self._proof.retune(silent_s, believes_vad=self._conditioner is None)
         self._segmenter.retune(gate)
 
-    def replace(
+    def renew(
         self,
         new_vad: Callable[[], Vad] | None,
         new_conditioner: Callable[[], Conditioner | None] | None,

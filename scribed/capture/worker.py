@@ -381,7 +381,7 @@ class Capture(Worker):
         if self._ear.is_engaged:
             self._cut_short(EndReason.FLUSH)
         self._retune = None
-        self._ear.replace(new.new_vad, new.new_conditioner)
+        self._ear.renew(new.new_vad, new.new_conditioner)
         self._ear.retune(new.gate, silent_s=new.silent_s)
         self._heed.retune(new.echo, new.motion, new.listen)
         self._posting.retune(new.chunk_bytes)
