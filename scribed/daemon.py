@@ -8,15 +8,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
-from scribed import __version__, clock, overview, parts
+from scribed import __version__, clock, parts
 from scribed.capture.heed import Heed
 from scribed.capture.posting import PIECE_MS, SETTLING
 from scribed.capture.worker import Capture, SourceEnded
@@ -28,6 +25,7 @@ from scribed.ending import Ending
 from scribed.errors import ExitStatus
 from scribed.model import Alert, Event, Identity, UtteranceId, pcm_bytes
 from scribed.parts import Provider
+from scribed.reloading import Inboxes, Reloading, Source
 from scribed.service import notify
 from scribed.service.control import Control
 from scribed.service.credentials import mqtt_password
@@ -61,9 +59,12 @@ class Daemon:
         runtime: Path,
         environ: Mapping[str, str],
         *,
+        source: Source,
         echo: Callable[[str], None] | None = None,
         alerts: tuple[Alert, ...] = (),
     ) -> None:
+        """`source`: where the configuration is from, to be read again; `alerts`: raised from the
+        start, which say that the file is not valid and `config` the last good one."""
         self._config, self._alerts = config, alerts
         self._mailbox: Mailbox[Any] = Mailbox()
         provider = Provider(config.provider, environ)
@@ -128,14 +129,15 @@ class Daemon:
         self._supervisor = Supervisor(
             Workers(store, delivery, uplink, capture, control),
             self._mailbox,
-            overview.Constants(
-                version=__version__,
-                config_sha=hashlib.sha256(msgspec.json.encode(config)).hexdigest()[:12],
-                language=None if config.provider.language == "auto" else config.provider.language,
-                stall_s=parts.stall_s(config.audio),
-                frame_ms=config.audio.frame_ms,
+            Reloading(
+                config,
+                identity,
+                source,
+                environ,
+                inboxes=Inboxes(capture.inbox, uplink.inbox, delivery.inbox, to_store),
+                tell=self._mailbox.put,
+                invalid=bool(alerts),
             ),
-            identity,
             muted,
         )
 
@@ -150,7 +152,7 @@ class Daemon:
         logger.info("started: scribed %s", __version__)
         end = supervisor.supervise()
         keeps = self._config.spool.durability != "memory"
-        ending = Ending(supervisor, grace_s=self._config.shutdown.grace_s, keeps=keeps)
+        ending = Ending(supervisor, grace_s=supervisor.config.shutdown.grace_s, keeps=keeps)
         match end:
             case Crashed():
                 return ending.crash()
@@ -175,7 +177,7 @@ class Daemon:
         if reasons := self._supervisor.muted:
             workers.delivery.inbox.put(Muted(on=True, reasons=reasons))
         for alert in self._alerts:
-            workers.delivery.inbox.put(alert)
+            self._mailbox.put(alert)
 
     def _new_capture(
         self,
@@ -187,14 +189,12 @@ class Daemon:
         *,
         muted: bool,
     ) -> Capture:
-        audio, vad = self._config.audio, self._config.vad
-        from scribed.capture.vad import WebRtcVad  # noqa: PLC0415 -- only where the gate runs
-
+        audio = self._config.audio
         return Capture(
             open_source=parts.source(audio),
             reopen=parts.reopens(audio),
             chunk_bytes=pcm_bytes(self._config.provider.chunk_ms),
-            vad=WebRtcVad(vad.aggressiveness),
+            vad=parts.vad(self._config.vad)(),
             gate=parts.gate(self._config),
             new_id=lambda: UtteranceId(new_id()),
             next_seq=opened.recovery.next_seq,

@@ -43,9 +43,13 @@ class Intervals:
         #: when all that is known of will be over, tail and all; minus infinity: nothing is
         self.until = -math.inf
 
+    def retune(self, *, lead_s: float, tail_s: float, max_s: float) -> None:
+        """Go by other times from now on, also for what is known."""
+        self._lead_s, self._tail_s, self._max_s = lead_s, tail_s, max_s
+        self._look_ahead()
+
     def take(self, does: RobotDoes) -> None:
         """The robot says something; its commands come in the order of their times."""
-        tail_s = self._tail_s
         if self._first is None:
             self._first = does.at
         self._retire(does.at)
@@ -59,7 +63,7 @@ class Intervals:
             texts = () if before is None else before.texts
             self._active[does.id] = _Span(start, end, _with(texts, [does.text]))
         self._bound()
-        self.until = max((span.end + tail_s for span in self._spans()), default=-math.inf)
+        self._look_ahead()
 
     def left_s(self, id: str, now: float) -> float:
         """The time to live that `id` has left."""
@@ -89,6 +93,10 @@ class Intervals:
         yield from self._active.values()
         yield from self._past
 
+    def _look_ahead(self) -> None:
+        tail_s = self._tail_s
+        self.until = max((span.end + tail_s for span in self._spans()), default=-math.inf)
+
     def _retire(self, now: float) -> None:
         """What has run out is over; what nobody can ask for any more is forgotten."""
         over = [name for name, span in self._active.items() if span.end <= now]
@@ -114,8 +122,12 @@ class Doings:
     """All that a robot does that a microphone may hear."""
 
     def __init__(self, echo: Echo) -> None:
-        times = {"lead_s": echo.lead_ms / 1000, "tail_s": echo.tail_ms / 1000, "max_s": echo.max_s}
-        self.speaking, self.moving = Intervals(**times), Intervals(**times)
+        self.speaking, self.moving = Intervals(**_times(echo)), Intervals(**_times(echo))
+
+    def retune(self, echo: Echo) -> None:
+        """Go by other times from now on."""
+        self.speaking.retune(**_times(echo))
+        self.moving.retune(**_times(echo))
 
     def take(self, does: RobotDoes) -> None:
         """The robot says what it does."""
@@ -132,6 +144,10 @@ class Doings:
             self.moving.during(start, end),
             self.speaking.texts(start, end),
         )
+
+
+def _times(echo: Echo) -> dict[str, float]:
+    return {"lead_s": echo.lead_ms / 1000, "tail_s": echo.tail_ms / 1000, "max_s": echo.max_s}
 
 
 def together(one: RobotDid, other: RobotDid) -> RobotDid:

@@ -380,6 +380,14 @@ class Command:
 
 
 @dataclass(frozen=True, slots=True)
+class Retuned:
+    """A worker goes by the configuration that it was given under this number."""
+
+    worker: str
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
 class RobotDoes:
     """The robot says that it begins or goes on (`on`), or ceases, to speak or to move."""
 

@@ -91,6 +91,7 @@ def state(
     now: float,
     mute_reasons: tuple[str, ...] = (),
     echo_signal: str = "never",
+    config_differs: bool | None = None,
 ) -> State:
     """The `state` payload, but for its header."""
     hears, reason = hearing(heard, now, constants.stall_s)
@@ -113,7 +114,7 @@ def state(
         clock_synced=clock_synced,
         version=constants.version,
         config_sha=constants.config_sha,
-        config_on_disk_differs=None,
+        config_on_disk_differs=config_differs,
     )
 
 

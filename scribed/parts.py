@@ -5,16 +5,22 @@ A library is imported only where it is used; the daemon and `scribed transcribe`
 
 from __future__ import annotations
 
+import hashlib
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import msgspec
+
+from scribed import __version__
 from scribed.capture.conditioning import Conditioner, Stage
 from scribed.capture.segmenter import Gate
 from scribed.capture.sources.urls import is_stream
 from scribed.config import Audio, Config, ProviderSection
+from scribed.config import Vad as VadSection
 from scribed.errors import ConfigError, ScribedError, SourceError
-from scribed.interfaces import Request, Session, Source
+from scribed.interfaces import Request, Session, Source, Vad
+from scribed.overview import Constants
 from scribed.service.credentials import api_key, configured_key, key_problem, may_be_keyless
 from scribed.uplink.connection import Connection, tls_context
 
@@ -79,6 +85,17 @@ class Provider:
         return mint(self._settings, key or None, tls=self._tls)
 
 
+def constants(config: Config) -> Constants:
+    """What `state` says of the configuration."""
+    return Constants(
+        version=__version__,
+        config_sha=hashlib.sha256(msgspec.json.encode(config)).hexdigest()[:12],
+        language=None if config.provider.language == "auto" else config.provider.language,
+        stall_s=stall_s(config.audio),
+        frame_ms=config.audio.frame_ms,
+    )
+
+
 def gate(config: Config) -> Gate:
     """The gate as `[vad]` has it."""
     vad = config.vad
@@ -138,6 +155,13 @@ def _cleaner(auto_gain: bool, noise_suppression: bool) -> Stage | None:
     from scribed.capture.cleaning import Cleaner  # noqa: PLC0415 -- an optional dependency
 
     return Cleaner(auto_gain=auto_gain, noise_suppression=noise_suppression)
+
+
+def vad(settings: VadSection) -> Callable[[], Vad]:
+    """What makes the configured detector of voices."""
+    from scribed.capture.vad import WebRtcVad  # noqa: PLC0415 -- only where the gate runs
+
+    return lambda: WebRtcVad(settings.aggressiveness)
 
 
 def reopens(audio: Audio) -> bool:

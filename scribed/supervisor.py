@@ -16,10 +16,11 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from scribed import clock, overview
+from scribed import clock, overview, parts
 from scribed.alerts import Alerts, WallClock
 from scribed.capture.worker import Capture, SourceEnded
 from scribed.commands import Commands
+from scribed.config import Config
 from scribed.delivery import payloads
 from scribed.delivery.payloads import Moment
 from scribed.delivery.schemas import Metrics, State
@@ -31,10 +32,11 @@ from scribed.model import (
     Command,
     Device,
     Event,
-    Identity,
     Link,
     Reply,
+    Retuned,
 )
+from scribed.reloading import Reloading
 from scribed.service import notify
 from scribed.service.control import Control
 from scribed.service.timesync import clock_synced
@@ -78,15 +80,15 @@ class Supervisor:
         self,
         workers: Workers,
         mailbox: Mailbox[Any],
-        constants: overview.Constants,
-        identity: Identity,
+        reloading: Reloading,
         muted: tuple[str, ...],
     ) -> None:
         self.workers = workers
         self.stopping = False
         self.stop_asked = False  #: by a signal that came after the end had begun
         self.failed: Crashed | None = None
-        self._mailbox, self._constants, self._identity = mailbox, constants, identity
+        self._mailbox, self._reloading = mailbox, reloading
+        self._constants = parts.constants(reloading.settled)
         self._last_status = ""
         self._alerts = Alerts()
         self._frame_rate = overview.FrameRate(clock.now())
@@ -102,6 +104,11 @@ class Supervisor:
             state=self._state_for_a_client,
             muted=muted,
         )
+
+    @property
+    def config(self) -> Config:
+        """The configuration, after all reloads."""
+        return self._reloading.config
 
     @property
     def muted(self) -> tuple[str, ...]:
@@ -128,7 +135,7 @@ class Supervisor:
         while True:
             item = self._mailbox.get(every_s)
             if isinstance(item, Signal) and item.number == signal.SIGHUP:
-                logger.warning("SIGHUP: restart the service to take a changed configuration")
+                self._reload()
             elif isinstance(item, (Signal, SourceEnded)):
                 return item
             elif isinstance(item, Crashed):
@@ -138,6 +145,12 @@ class Supervisor:
                 self.note(item)
             self._keep_time()
             self.feed_watchdog()
+
+    def _reload(self) -> None:
+        """Take the configuration as it is now; systemd hears when the workers have been told."""
+        self._reloading.reload()
+        self.publish_state()
+        notify.ready(self._last_status)
 
     def wait_for(self, worker: Worker, deadline: float, *, until_asked: bool = False) -> None:
         """Serve the mailbox until `worker` has ended, at most to `deadline`; with `until_asked`
@@ -166,6 +179,9 @@ class Supervisor:
             self._commands.take(item)
         elif isinstance(item, Reply):
             self._commands.carried_out(item)
+        elif isinstance(item, Retuned) and self._reloading.retuned(item):
+            self._constants = parts.constants(self._reloading.settled)
+            self.publish_state()
         if isinstance(item, (Attention, Device, Link, Alert, AlertCleared, Command)):
             self.publish_state()
 
@@ -213,7 +229,8 @@ class Supervisor:
             self.note(news)
         if now >= self._state_at:
             self._state_at = now + STATE_S
-            self._publish(said)
+            self._reloading.look()
+            self.publish_state()
         elif self._told is None or _to_be_told(said) != _to_be_told(self._told):
             self._publish(said)
         else:
@@ -239,6 +256,7 @@ class Supervisor:
             now=clock.now(),
             mute_reasons=self._commands.muted,
             echo_signal=self._commands.echo_signal,
+            config_differs=self._reloading.differs,
         )
 
     def _status_line(self, said: State) -> str:
@@ -254,7 +272,9 @@ class Supervisor:
     def _state_for_a_client(self) -> dict[str, Any]:
         said = self._state()
         moment = Moment(clock.now(), clock.wall(), clock.mono_offset(), said.clock_synced)
-        payload: dict[str, Any] = msgspec.to_builtins(payloads.state(said, self._identity, moment))
+        payload: dict[str, Any] = msgspec.to_builtins(
+            payloads.state(said, self._reloading.identity, moment)
+        )
         return {**payload, "status_line": self._status_line(said)}
 
 

@@ -54,6 +54,24 @@ class Ear:
         self._metered_samples = METER_EVERY * self._frame_bytes // SAMPLE_BYTES
         self._frames = 0
 
+    def retune(self, gate: Gate, *, silent_s: float | None) -> None:
+        """Hear by other settings from now on; only while nobody is engaged, and with frames of the
+        same length."""
+        self._proof.retune(silent_s, believes_vad=self._conditioner is None)
+        self._segmenter.retune(gate)
+
+    def renew(
+        self,
+        new_vad: Callable[[], Vad] | None,
+        new_conditioner: Callable[[], Conditioner | None] | None,
+    ) -> None:
+        """Ask another VAD from now on, or condition the sound otherwise, before `retune()`; None:
+        as it is."""
+        if new_vad is not None:
+            self._vad = new_vad()
+        if new_conditioner is not None:
+            self._conditioner = new_conditioner()
+
     @property
     def is_open(self) -> bool:
         """Whether an utterance is open."""

@@ -43,11 +43,19 @@ class Heed:
         frame_ms: int = 20,
     ) -> None:
         self.doings = Doings(echo)
-        self._modes = {"speaking": echo.mode, "moving": motion.mode}
         self._frame_samples = RATE * frame_ms // 1000
-        self._on_request, self._window_s = listen.mode == "on_request", listen.window_s
+        self._choose(echo, motion, listen)
         self._opened_at = self._window_until = -math.inf
         self._started_at = 0.0  # of the open utterance
+
+    def retune(self, echo: Echo, motion: Motion, listen: Listen) -> None:
+        """Go by other settings from now on; what the robot does, and a window, go on."""
+        self.doings.retune(echo)
+        self._choose(echo, motion, listen)
+
+    def _choose(self, echo: Echo, motion: Motion, listen: Listen) -> None:
+        self._modes = {"speaking": echo.mode, "moving": motion.mode}
+        self._on_request, self._window_s = listen.mode == "on_request", listen.window_s
 
     def take(self, does: RobotDoes) -> bool:
         """The robot says what it does; whether what is open is to be committed first.

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
+from scribed.capture.conditioning import Conditioner
+from scribed.capture.segmenter import Gate
+from scribed.config import Echo, Motion
+from scribed.config import Listen as Windows
+from scribed.interfaces import Source, Vad
 from scribed.model import Command, CommandError, Reply, RobotDoes
 
 
@@ -66,6 +72,37 @@ class Listen:
 
     def too_late(self) -> None:
         _refuse(self.command)
+
+
+@dataclass(frozen=True, slots=True)
+class Retune:
+    """Hear by another configuration, from the next moment on at which nobody is engaged.
+
+    The callables are None where what is there goes on.
+    """
+
+    number: int
+    gate: Gate
+    echo: Echo
+    motion: Motion
+    listen: Windows
+    chunk_bytes: int
+    stall_s: float
+    silent_s: float | None
+    new_vad: Callable[[], Vad] | None = None
+    new_conditioner: Callable[[], Conditioner | None] | None = None
+    open_source: Callable[[], Source] | None = None
+
+    def after(self, earlier: Retune | None) -> Retune:
+        """This one, with what `earlier` wanted to be made anew and was not yet."""
+        if earlier is None:
+            return self
+        return replace(
+            self,
+            new_vad=self.new_vad or earlier.new_vad,
+            new_conditioner=self.new_conditioner or earlier.new_conditioner,
+            open_source=self.open_source or earlier.open_source,
+        )
 
 
 def _answer(command: Command | None, result: dict[str, Any]) -> None:

@@ -64,11 +64,15 @@ class Posting:
     ) -> None:
         self._store, self._uplink, self._delivery = store, uplink, delivery
         self._budget, self._begun = budget, begun
-        self._piece_bytes = min(chunk_bytes, pcm_bytes(PIECE_MS))
+        self.retune(chunk_bytes)
         self._full: set[str] = set()
         self._ahead = 0  # bytes of the open utterance that only the store has
         self._holds = True  # no piece of them is missing
         self._torn: UtteranceId | None = None  # of which the store did not get a piece
+
+    def retune(self, chunk_bytes: int) -> None:
+        """Hand audio on in pieces of this size from now on, or smaller ones."""
+        self._piece_bytes = min(chunk_bytes, pcm_bytes(PIECE_MS))
 
     def post(self, events: Sequence[GateEvent]) -> None:
         """Hand on `events`: all to the store, then what is theirs to the others, in their order.

@@ -97,10 +97,14 @@ class Proof:
     """
 
     def __init__(self, silent_s: float | None, *, believes_vad: bool = True) -> None:
+        self.retune(silent_s, believes_vad=believes_vad)
+        self.forget()
+
+    def retune(self, silent_s: float | None, *, believes_vad: bool) -> None:
+        """Judge by other settings from now on; what is known stands."""
         self._believes_vad = believes_vad
         self._judges, self._silent_s = silent_s is not None, silent_s or math.inf
         self._deaf_s = max(DEAF_S, 2 * self._silent_s)
-        self.forget()
 
     def forget(self) -> None:
         """The source is gone: the next one may be another."""

@@ -96,19 +96,10 @@ class Segmenter:
         identify: Callable[[float, UtteranceId | None], UtteranceStarted],
         quietest: Callable[[Sequence[bytes]], int],
     ) -> None:
-        self._gate, self._identify, self._quietest = gate, identify, quietest
-        self._frame_s = gate.frame_ms / 1000
-        self._frame_bytes = RATE * gate.frame_ms // 1000 * SAMPLE_BYTES
-        self._hangover = gate.frames(gate.hangover_ms)
-        self._early = min(gate.frames(gate.early_commit_ms) or self._hangover, self._hangover)
-        self._start = gate.frames(gate.start_ms)
-        self._minimum = max(gate.frames(gate.min_utterance_ms), self._start)
-        self._maximum = gate.frames(gate.max_utterance_s * 1000)
-        self._hold_after = max(1, self._maximum - gate.frames(CUT_WINDOW_S * 1000))
-        self._pre_roll = gate.frames(gate.pre_roll_ms)
-        window = gate.frames(gate.start_window_ms)
-        self._window: collections.deque[bool] = collections.deque(maxlen=window)
-        self._before: collections.deque[_Frame] = collections.deque(maxlen=self._pre_roll + window)
+        self._identify, self._quietest = identify, quietest
+        self._window: collections.deque[bool] = collections.deque()
+        self._before: collections.deque[_Frame] = collections.deque()
+        self.retune(gate)
         self._expected: int | None = None
         self._candidate: list[_Frame] | None = None
         self._continues: UtteranceId | None = None  # what the candidate goes on with, if it does
@@ -119,6 +110,23 @@ class Segmenter:
         self._sent = self._sent_voiced = 0  # frames handed on, and up to the last voiced one
         self._voiced_until = 0.0
         self._lost = 0  # samples
+
+    def retune(self, gate: Gate) -> None:
+        """Go by `gate` from now on; only while nobody is engaged, with frames as long as they were.
+        What was heard just before stays, as far as the new pre-roll goes."""
+        self._gate = gate
+        self._frame_s = gate.frame_ms / 1000
+        self._frame_bytes = RATE * gate.frame_ms // 1000 * SAMPLE_BYTES
+        self._hangover = gate.frames(gate.hangover_ms)
+        self._early = min(gate.frames(gate.early_commit_ms) or self._hangover, self._hangover)
+        self._start = gate.frames(gate.start_ms)
+        self._minimum = max(gate.frames(gate.min_utterance_ms), self._start)
+        self._maximum = gate.frames(gate.max_utterance_s * 1000)
+        self._hold_after = max(1, self._maximum - gate.frames(CUT_WINDOW_S * 1000))
+        self._pre_roll = gate.frames(gate.pre_roll_ms)
+        window = gate.frames(gate.start_window_ms)
+        self._window = collections.deque(self._window, maxlen=window)
+        self._before = collections.deque(self._before, maxlen=self._pre_roll + window)
 
     @property
     def is_open(self) -> bool:

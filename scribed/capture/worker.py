@@ -24,7 +24,7 @@ from scribed.capture.ear import Ear
 from scribed.capture.heed import Heed
 from scribed.capture.losses import Losses
 from scribed.capture.numbering import Numbering
-from scribed.capture.orders import Flush, Listen, Mute, Robot
+from scribed.capture.orders import Flush, Listen, Mute, Retune, Robot
 from scribed.capture.posting import Posting
 from scribed.capture.presence import Presence
 from scribed.capture.proof import Sound
@@ -39,6 +39,7 @@ from scribed.model import (
     Block,
     Device,
     EndReason,
+    Retuned,
     RobotDoes,
     SeqReserved,
     UtteranceId,
@@ -46,13 +47,17 @@ from scribed.model import (
 )
 from scribed.worker import Budget, Mailbox, Stop, Worker
 
-__all__ = ("Capture", "Flush", "Hearing", "Listen", "Mute", "Robot", "SourceEnded")
+__all__ = ("Capture", "Flush", "Hearing", "Listen", "Mute", "Retune", "Robot", "SourceEnded")
 
 Order = Mute | Flush | Robot | Listen
 
 REOPEN_FIRST_S, REOPEN_MAX_S = 0.25, 2.0
 OPEN_BOUND_S = 10.0
 """How long opening a device may block: a sound server that hangs is found by its own timeout."""
+RETUNE_S = 30.0
+"""How long a changed configuration waits at most for a moment at which nobody is engaged: longer
+than an utterance lasts. Then what is open is cut: a noise must not keep the gate from being mended
+that it holds open."""
 MUTED_S = 5.0
 """How long it sleeps at a time while it is muted: mail wakes it."""
 
@@ -122,7 +127,7 @@ class Capture(Worker):
         mono_offset: Callable[[], float] = clock.mono_offset,
     ) -> None:
         super().__init__("capture", supervisor)
-        self.inbox: Mailbox[Stop | SeqReserved | Order] = Mailbox()
+        self.inbox: Mailbox[Stop | SeqReserved | Retune | Order] = Mailbox()
         self._heed = heed or Heed()
         self.report = Hearing(Device(""), deaf_to=self._heed.deaf_to(clock.now()))
         self._mail = select.poll()
@@ -152,6 +157,8 @@ class Capture(Worker):
         self._stopping, self._muted = False, muted
         self._orders: collections.deque[Order] = collections.deque()
         self._closing: list[Mute] = []  # to be answered when the source is closed
+        self._retune: Retune | None = None
+        self._retune_by = 0.0
 
     def work(self) -> None:
         try:
@@ -245,6 +252,8 @@ class Capture(Worker):
                 name = source.device.name
                 raise SourceError(f"{name}: no frames for {self._stall_s} s; it is opened again")
             self._obey()
+            if self._settle():
+                return
             if self._muted:
                 if self._goes_on:
                     return
@@ -338,6 +347,9 @@ class Capture(Worker):
                     self._stopping = True
                 case SeqReserved(end=end):
                     self._numbering.reserve(end)
+                case Retune():
+                    self._retune = item.after(self._retune)
+                    self._retune_by = clock.now() + RETUNE_S
                 case Mute() | Flush() | Robot() | Listen():
                     self._orders.append(item)
 
@@ -367,6 +379,26 @@ class Capture(Worker):
                     if self._muted:
                         self._unmute()
                     order.done()
+
+    def _settle(self) -> bool:
+        """Go by the configuration that has come, once nobody is engaged; whether the source is to
+        be opened anew for it."""
+        new = self._retune
+        if new is None or (self._ear.is_engaged and clock.now() < self._retune_by):
+            return False
+        if self._ear.is_engaged:
+            self._cut_short(EndReason.FLUSH)
+        self._retune = None
+        self._ear.renew(new.new_vad, new.new_conditioner)
+        self._ear.retune(new.gate, silent_s=new.silent_s)
+        self._heed.retune(new.echo, new.motion, new.listen)
+        self._posting.retune(new.chunk_bytes)
+        self._stall_s = new.stall_s
+        if new.open_source is not None:
+            self._open_source = new.open_source
+            self._backoff.reset()
+        self.supervisor.put(Retuned(self.name, new.number))
+        return new.open_source is not None
 
     def _heed_robot(self, does: RobotDoes) -> None:
         """Its own words are not to stand in one text with those of somebody else."""
@@ -409,6 +441,7 @@ class Capture(Worker):
         if self._mail.poll(seconds * 1000):
             self._take_mail()
             self._obey()
+            self._settle()
 
     def _refuse(self) -> None:
         """Answer what came too late: there is nothing to mute or to flush."""

@@ -24,6 +24,7 @@ directory is in use; 78 no valid configuration. Without -c the configuration is
 COMMANDS = {
     "run": "the daemon, in the foreground",
     "check": "every problem of the configuration at once",
+    "doctor": "tries each part for real, and says what to do",
     "status": "whether the running daemon hears, and how it is",
     "mute": "close the microphone, or open it again",
     "flush": "end the utterance that is open, now",

@@ -60,13 +60,13 @@ def run(args: argparse.Namespace) -> int:
         return ExitStatus.CONFIG
     if args.show:
         _show(loaded, environ)
-    for warning in _warnings(loaded.config, environ):
+    for warning in warnings(loaded.config, environ):
         print(f"warning: {warning}", file=sys.stderr)
     print(f"{path}: valid")
     return ExitStatus.OK
 
 
-def _warnings(config: Config, environ: Mapping[str, str]) -> list[str]:
+def warnings(config: Config, environ: Mapping[str, str]) -> list[str]:
     """What is valid, and yet not what its author may have meant."""
     found = (
         key_problem(config.provider, environ),

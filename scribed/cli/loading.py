@@ -13,6 +13,7 @@ from scribed.config import Config
 from scribed.configfile import Origins, examine
 from scribed.errors import ConfigError, ScribedError
 from scribed.service.credentials import is_there, mqtt_password
+from scribed.service.names import DEFAULT_INSTANCE
 from scribed.uplink.connection import tls_context
 
 SYSTEM_FILE = Path("/etc/scribed/scribed.toml")
@@ -44,14 +45,30 @@ def config_path(given: Path | None, environ: Mapping[str, str]) -> Path:
     """The configuration file to use. Raises `ConfigError` where there is none."""
     if given is not None:
         return given
-    home = environ.get("XDG_CONFIG_HOME") or f"{environ.get('HOME', '')}/.config"
-    user_file = Path(home) / "scribed" / "scribed.toml"
-    for path in (SYSTEM_FILE, user_file):
+    own = user_file(environ)
+    for path in (SYSTEM_FILE, own):
         if is_there(path):
             return path
     raise ConfigError(
-        [f"no configuration: make {SYSTEM_FILE} or {user_file} (it may be empty), or give -c FILE"]
+        [f"no configuration: make {SYSTEM_FILE} or {own} (it may be empty), or give -c FILE"]
     )
+
+
+def user_file(environ: Mapping[str, str]) -> Path:
+    """Where this user's own configuration is."""
+    home = environ.get("XDG_CONFIG_HOME") or f"{environ.get('HOME', '')}/.config"
+    return Path(home) / "scribed" / "scribed.toml"
+
+
+def config_of(given: Path | None, instance: str, environ: Mapping[str, str]) -> Path:
+    """The configuration file of an instance, unless one was given. Raises `ConfigError`."""
+    if given is not None or instance == DEFAULT_INSTANCE:
+        return config_path(given, environ)
+    paths = [place.with_name(f"{instance}.toml") for place in (SYSTEM_FILE, user_file(environ))]
+    for path in paths:
+        if is_there(path):
+            return path
+    raise ConfigError([f"no configuration: make {paths[0]} or {paths[1]}, or give -c FILE"])
 
 
 def load(given: Path | None, environ: Mapping[str, str]) -> Loaded:

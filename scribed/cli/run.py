@@ -12,10 +12,12 @@ from pathlib import Path
 
 from scribed import clock
 from scribed.cli import loading
+from scribed.config import Config
 from scribed.daemon import Daemon
 from scribed.ending import leave
 from scribed.errors import ConfigError, ExitStatus, ScribedError
 from scribed.model import Alert
+from scribed.reloading import Source
 from scribed.remarks import remarks
 from scribed.service import journal
 from scribed.service.credentials import idle_password
@@ -59,14 +61,44 @@ def run(args: argparse.Namespace) -> int:
     if not pace(restarts, environ):
         return ExitStatus.OK
     who = identity(config, instance)
-    daemon = Daemon(config, who, state, runtime, environ, echo=echo, alerts=alerts)
+    file = _File(path, environ, state / GOOD_FILE)
+    source = Source(
+        str(path), file.read, file.stamp, file.keep, lambda new: identity(new, instance)
+    )
+    daemon = Daemon(config, who, state, runtime, environ, source=source, echo=echo, alerts=alerts)
     if not alerts:
-        _keep(state / GOOD_FILE, loaded.text)
+        file.keep(loaded.text)
     status = daemon.run()
     if status is ExitStatus.OK:
         restarts.end()
     leave(status)
     raise AssertionError("unreachable")
+
+
+class _File:
+    """The configuration file, for the daemon to read again."""
+
+    def __init__(self, path: Path, environ: dict[str, str], good: Path) -> None:
+        self._path, self._environ, self._good = path, environ, good
+        self._read = ""  # the text that was valid last
+
+    def read(self) -> Config:
+        """Raises `ConfigError` with every problem."""
+        loaded = loading.load(self._path, self._environ)
+        self._read = loaded.text
+        return loaded.config
+
+    def stamp(self) -> object:
+        """Another one where the file may have changed."""
+        try:
+            status = self._path.stat()
+        except OSError as exc:
+            return exc.errno
+        return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+    def keep(self, text: str | None = None) -> None:
+        """What was read is the last good one."""
+        _keep(self._good, self._read if text is None else text)
 
 
 def _echo(text: str) -> None:
@@ -87,7 +119,7 @@ def _load(
             for problem in exc.problems:
                 print(f"scribed: {problem}", file=sys.stderr)
             print(f"scribed: uses the last good configuration, {good}", file=sys.stderr)
-            remedy = f"correct {path} (see `scribed check`) and restart"
+            remedy = f"correct {path} (`scribed check` names every problem) and reload"
             return loaded, (Alert("config_invalid", "; ".join(exc.problems), remedy),)
         raise
 

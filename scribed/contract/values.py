@@ -199,5 +199,13 @@ EVENTS: Mapping[str, Happening] = {
     "seq_skipped": Happening(
         "after a crash, numbers were left out that may have been used", {"skipped": "how many"}
     ),
+    "reloaded": Happening(
+        "another configuration is in effect, in all of its parts",
+        {
+            "changed": "the keys that have other values now",
+            "rotated": "the secrets that were read anew and are others",
+            "restart": "the keys that changed, and wait for a restart",
+        },
+    ),
     "clock_synced": Happening("the wall clock is set now"),
 }

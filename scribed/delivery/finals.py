@@ -70,7 +70,7 @@ class Finals:
 
     def __init__(self, stale_after_s: float, limit: int = LIMIT) -> None:
         self.flying: Durable | None = None
-        self._stale_after_s, self._limit = stale_after_s, limit
+        self.stale_after_s, self._limit = stale_after_s, limit
         self._fresh, self._late = (_Lane(), _Lane()), (_Lane(), _Lane())  # finals, ends
         self._evicted, self._aside = _Lane(), _Lane()
         self._places = itertools.count()
@@ -94,7 +94,7 @@ class Finals:
         spoken_at = item.started.at if item.ended is None else item.ended.at
         lanes = self._fresh if item.started.boot is None else self._late
         lane = lanes[isinstance(item, Closed)]
-        lane.queue.append(_Waiting(next(self._places), spoken_at + self._stale_after_s, held))
+        lane.queue.append(_Waiting(next(self._places), spoken_at + self.stale_after_s, held))
         if waiting < self._limit:
             return None, False
         oldest = next(lane for lane in map(_first, evictable) if lane is not None)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from scribed.backoff import Backoff
-from scribed.config import Config
+from scribed.config import Config, Mqtt
 from scribed.delivery.attempts import INITIAL_S, MAX_S, TAKEN_OVER_S, Attempts, Loss, Version
 from scribed.delivery.events import Acknowledged, Connected, WireEvent
 from scribed.delivery.mqtt import CONNECT_S, Wire
@@ -70,6 +70,16 @@ class BrokerLink:
         """Whether a message may be written now: the socket has taken all that came before."""
         wire = self._wire
         return self.online and wire is not None and wire.error is None and not wire.want_write
+
+    def is_of(self, mqtt: Mqtt, identity: Identity) -> bool:
+        """Whether that is the same broker, and we are the same there."""
+        mine, me = self._config.mqtt, self._identity
+        return (mine.host, mine.port, me.client_id, me.base) == (
+            mqtt.host,
+            mqtt.port,
+            identity.client_id,
+            identity.base,
+        )
 
     def wake_at(self, oldest_sent: float | None) -> float:
         """When `service()` is due although nothing happens on the socket."""

@@ -68,13 +68,17 @@ class Wire:
         version: Version,
         give_up_s: float,
         timeout_s: float = CONNECT_S,
+        has_will: bool = True,
     ) -> None:
-        """`give_up_s`: data that TCP could not deliver for so long ends the connection."""
+        """`give_up_s`: data that TCP could not deliver for so long ends the connection.
+
+        Without a will its end tells nobody anything: for one that is not the daemon.
+        """
         self.error: BrokerError | None = None
         self.loss = Loss.SILENT
         self.closed = False  #: also by our own goodbye, which is no error
         self._mqtt, self._identity = mqtt, identity
-        self._five, self._give_up_s = version == "5", give_up_s
+        self._five, self._give_up_s, self._has_will = version == "5", give_up_s, has_will
         self._retain_available, self._leaving = True, False
         self._events: list[WireEvent] = []
         self._said = ""
@@ -180,20 +184,8 @@ class Wire:
                 client.tls_set_context(tls.context(mqtt.ca_file))
             except OSError as exc:
                 raise reasons.bad_ca_file(exc, mqtt) from exc
-        rule = RULES["status"]
-        will = _properties(
-            PacketTypes.WILLMESSAGE,
-            WillDelayInterval=mqtt.will_delay_s,
-            PayloadFormatIndicator=1,
-            ContentType=rule.content_type,
-        )
-        client.will_set(
-            f"{identity.base}/status",
-            OFFLINE,
-            qos=rule.qos,
-            retain=rule.retain,
-            properties=will if self._five else None,
-        )
+        if self._has_will:
+            self._make_will(client)
         client.on_socket_open = self._on_socket_open
         client.on_socket_close = self._on_socket_close
         client.on_connect = self._on_connect
@@ -203,6 +195,23 @@ class Wire:
         client.on_message = self._on_message
         client.on_log = self._on_log
         return client
+
+    def _make_will(self, client: Client) -> None:
+        """What the broker says for us where we end without goodbye."""
+        rule = RULES["status"]
+        will = _properties(
+            PacketTypes.WILLMESSAGE,
+            WillDelayInterval=self._mqtt.will_delay_s,
+            PayloadFormatIndicator=1,
+            ContentType=rule.content_type,
+        )
+        client.will_set(
+            f"{self._identity.base}/status",
+            OFFLINE,
+            qos=rule.qos,
+            retain=rule.retain,
+            properties=will if self._five else None,
+        )
 
     def _connect(self) -> None:
         mqtt = self._mqtt

@@ -119,6 +119,10 @@ class Outbox:
         self._flight: dict[int, _Sent] = {}  # by packet identifier, in the order of writing
         self._window = WINDOW
 
+    def retune(self, stale_after_s: float) -> None:
+        """What is queued from now on grows old after so long."""
+        self._finals.stale_after_s = stale_after_s
+
     # What comes in
 
     def post(self, item: Durable) -> Durable | None:

@@ -111,10 +111,9 @@ class Publisher:
         self.accounts = Accounts()
         self.outbox = Outbox(config.stale_after_s)
         self.replies = Replies(identity, commands, self.outbox)
-        self._identity, self._stale_after_s = identity, config.stale_after_s
-        self._languages = languages
+        self._identity = identity
         self._robot = Doings(echo)
-        self._drop_late = config.late == "drop"  # then what would go to `late` ends as expired
+        self._choose(config, languages)
         self._alerts_since: dict[str, float] = {}
         self._highest_seq, self._text_seq = highest_seq, 0
         self._max_payload: int | None = None
@@ -123,6 +122,27 @@ class Publisher:
         self.outbox.retain("muted", MUTED_OFF)
         for code in ALERT_CODES:
             self.outbox.retain(f"alert/{code}", b"")
+
+    def retune(
+        self,
+        identity: Identity,
+        config: TranscriptSection,
+        *,
+        commands: Collection[str],
+        languages: Collection[str],
+        echo: Echo,
+    ) -> None:
+        """Go by these from now on; all of `identity` but its ids may be another one on a new
+        connection only."""
+        self._identity = identity
+        self._choose(config, languages)
+        self._robot.retune(echo)
+        self.outbox.retune(config.stale_after_s)
+        self.replies.retune(identity, commands)
+
+    def _choose(self, config: TranscriptSection, languages: Collection[str]) -> None:
+        self._stale_after_s, self._languages = config.stale_after_s, languages
+        self._drop_late = config.late == "drop"  # then what would go to `late` ends as expired
 
     # What happens
 

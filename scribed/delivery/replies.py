@@ -63,11 +63,16 @@ class Replies:
     """See the module; replies are queued in the `outbox`. `allowed` is `mqtt.commands`."""
 
     def __init__(self, identity: Identity, allowed: Collection[str], outbox: Outbox) -> None:
-        self._identity, self._allowed, self._outbox = identity, frozenset(allowed), outbox
+        self._outbox = outbox
+        self.retune(identity, allowed)
         self._pending: dict[Token, Ticket] = {}
         self._numbers = count(1)
         self._restating: _Restating | None = None
         self._closed = False
+
+    def retune(self, identity: Identity, allowed: Collection[str]) -> None:
+        """Go by these from now on."""
+        self._identity, self._allowed = identity, frozenset(allowed)
 
     @property
     def address(self) -> Address:

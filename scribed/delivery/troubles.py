@@ -18,7 +18,8 @@ class Troubles:
     """Used by delivery's thread only. Alerts go to the `supervisor`."""
 
     def __init__(self, base: str, supervisor: Mailbox[Any]) -> None:
-        self._base, self._supervisor = base, supervisor
+        self.base = base  #: the base topic
+        self._supervisor = supervisor
         self._complaints = Complaints()
         self._refusals = Refusals()
 
@@ -34,11 +35,11 @@ class Troubles:
     ) -> None:
         """The broker does not take what concerns `topic`."""
         root = topic.partition("/")[0]
-        self._deny(root, f"{self._base}/{root} {why}", now, waiting, remedy)
+        self._deny(root, f"{self.base}/{root} {why}", now, waiting, remedy)
 
     def put_aside(self, topic: str, why: str, now: float, waiting: int) -> None:
         """The broker does not take one message on `topic`, which is too large for it."""
-        text = f"{self._base}/{topic.partition('/')[0]} {why}"
+        text = f"{self.base}/{topic.partition('/')[0]} {why}"
         self._deny(ASIDE, text, now, waiting, SIZE_REMEDY)
 
     def none_aside(self) -> None:

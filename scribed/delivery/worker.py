@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import selectors
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from scribed import clock
@@ -35,6 +35,7 @@ from scribed.model import (
     Partial,
     Reply,
     Restated,
+    Retuned,
     RobotDoes,
 )
 from scribed.text import clean
@@ -50,6 +51,8 @@ GOODBYE_S = 0.5
 """What is kept of a deadline for `offline` and the goodbye."""
 MARGIN_S = 0.1
 """How long before a deadline the thread ends, so that nobody takes it for stuck."""
+MOVE_S = 10.0
+"""How long a change of connection waits at most for what was written on the old one."""
 STOP_S = 1.0
 """The deadline of a plain `Stop`."""
 
@@ -65,7 +68,19 @@ class Finish:
     keep: bool = True
 
 
-Post = Item | Partial | Metrics | Reply | Restated | RobotDoes | Finish | Stop
+@dataclass(frozen=True, slots=True)
+class Retune:
+    """Go by another configuration; with `reconnect` on a new connection to the broker, which is
+    made when what was written on the old one is acknowledged."""
+
+    number: int
+    config: Config
+    identity: Identity
+    password: str | None = field(repr=False)
+    reconnect: bool
+
+
+Post = Item | Partial | Metrics | Reply | Restated | RobotDoes | Finish | Retune | Stop
 
 
 class Delivery(Worker):
@@ -117,24 +132,29 @@ class Delivery(Worker):
         self._away = True  # the log says so
         self._finish: Finish | None = None
         self._goodbye = False  # `offline` is the last thing to be written
+        self._moving: Retune | None = None  # to another connection, as soon as that can be
+        self._move_by = 0.0
         self._over = False
 
     def work(self) -> None:
         with selectors.DefaultSelector() as selector:
             selector.register(self.inbox, selectors.EVENT_READ)
-            self._link = BrokerLink(
-                self._config,
-                self._identity,
-                self._password,
-                selector=selector,
-                now=self._now,
-                beat=self.beat,
-            )
+            self._link = self._new_link(selector)
             try:
                 while not self._over:
                     self._turn(selector)
             finally:
                 self._link.close()
+
+    def _new_link(self, selector: selectors.BaseSelector) -> BrokerLink:
+        return BrokerLink(
+            self._config,
+            self._identity,
+            self._password,
+            selector=selector,
+            now=self._now,
+            beat=self.beat,
+        )
 
     def _turn(self, selector: selectors.BaseSelector) -> None:
         self.beat()
@@ -148,6 +168,8 @@ class Delivery(Worker):
         self._publisher.replies.progress(self._moment())
         if self._finish is not None:
             self._leave(self._finish)
+        elif self._moving is not None:
+            self._move(self._moving, selector)
         self._pump()
         self._heed(self._link.settle())
         self.report = self._snapshot()
@@ -161,6 +183,8 @@ class Delivery(Worker):
         if self._finish is not None:
             ends = (self._finish.deadline - before_s for before_s in (GOODBYE_S, MARGIN_S))
             until.append(min((end for end in ends if end > now), default=now))
+        if self._moving is not None:
+            until.append(max(self._move_by, now + MARGIN_S))
         return max(min(until) - now, 0.0)
 
     # What happens on the link
@@ -258,6 +282,8 @@ class Delivery(Worker):
 
     def _pump(self) -> None:
         """Write whatever may be written now; `offline` is the last thing to be written."""
+        if self._moving is not None and not self._goodbye:
+            return
         while self._link.writable:
             if self._goodbye and not self._publisher.outbox.unwritten("status"):
                 return
@@ -315,6 +341,8 @@ class Delivery(Worker):
                 self._restate(item)
             case RobotDoes():
                 self._publisher.robot_does(item)
+            case Retune():
+                self._retune(item)
             case Finish():
                 self._begin_to_leave(item)
             case Stop():
@@ -341,10 +369,56 @@ class Delivery(Worker):
             if rest is not None and self.inbox.put(rest):
                 return
 
+    # Another configuration
+
+    def _retune(self, new: Retune) -> None:
+        """Go by it, at once but for what is a connection's own."""
+        self._config = new.config
+        self._retune_publisher()
+        if new.reconnect or self._moving is not None:
+            self._moving, self._move_by = new, self._now() + MOVE_S
+        else:
+            self.supervisor.put(Retuned(self.name, new.number))
+
+    def _retune_publisher(self) -> None:
+        config = self._config
+        self._publisher.retune(
+            self._identity,
+            config.transcript,
+            commands=config.mqtt.commands,
+            languages=config.provider.languages,
+            echo=config.echo,
+        )
+
+    def _move(self, new: Retune, selector: selectors.BaseSelector) -> None:
+        """Leave for another connection when nothing is under way on this one.
+
+        Who comes back to the same broker under the same name was never away. Else `offline` is said
+        here first: nobody will be there to be missed.
+        """
+        outbox, now = self._publisher.outbox, self._now()
+        if self._link.online and now < self._move_by:
+            if not self._goodbye and outbox.oldest_sent() is not None:
+                return
+            if not self._goodbye and not self._link.is_of(new.config.mqtt, new.identity):
+                self._goodbye = True
+                outbox.retain("status", OFFLINE)
+                return
+            if self._goodbye and (outbox.pending("status") or not self._link.say_goodbye()):
+                return
+        self._link.close()
+        self._publisher.lost(now)
+        self._identity, self._password = new.identity, new.password
+        self._moving, self._goodbye = None, False
+        self._retune_publisher()
+        self._troubles.base = new.identity.base
+        self._link = self._new_link(selector)
+        self.supervisor.put(Retuned(self.name, new.number))
+
     # The end
 
     def _begin_to_leave(self, finish: Finish) -> None:
-        self._finish = finish
+        self._finish, self._moving = finish, None
         self._publisher.close(keep=finish.keep)
         self._link.hurry()
 

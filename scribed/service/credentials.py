@@ -5,9 +5,11 @@ A secret is a plain `str` only where it is used. No error here carries a part of
 
 from __future__ import annotations
 
+import hashlib
 import os
+import pwd
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,6 +29,11 @@ _PLACES = {
     "elevenlabs": _Place("elevenlabs-api-key", "ELEVENLABS_API_KEY", ""),
     "openmind": _Place("openmind-api-key", "OPENMIND_API_KEY", " (om1_live_…)"),
 }
+
+
+MQTT_PASSWORD = "mqtt-password"  # noqa: S105 -- a name
+SERVICE_USER = "scribed"
+"""The unit's `User=`."""
 
 
 def key_name(provider: ProviderSection) -> str:
@@ -84,12 +91,39 @@ def key_problem(provider: ProviderSection, environ: Mapping[str, str]) -> str | 
 def mqtt_password(config: Config, environ: Mapping[str, str]) -> str | None:
     """The broker's password, where there is one. Raises `ScribedError`."""
     return credential(
-        "mqtt-password",
+        MQTT_PASSWORD,
         file=config.mqtt.password_file,
         key="mqtt.password_file",
         variable=None,
         environ=environ,
     )
+
+
+def digests(config: Config, environ: Mapping[str, str], salt: bytes) -> dict[str, bytes]:
+    """By name, what tells another secret from the one that is there now, and tells nothing else.
+
+    A secret that cannot be read is another one than any that can.
+    """
+    return {
+        name: hashlib.blake2b(_as_it_is(get).encode(), key=salt, digest_size=16).digest()
+        for name, get in (
+            (key_name(config.provider), lambda: configured_key(config.provider, environ)),
+            (MQTT_PASSWORD, lambda: mqtt_password(config, environ)),
+        )
+    }
+
+
+def _as_it_is(get: Callable[[], str | None]) -> str:
+    try:
+        return get() or ""
+    except ScribedError as exc:
+        return f"\0{exc}"
+
+
+def from_systemd(name: str, environ: Mapping[str, str]) -> bool:
+    """Whether the secret called `name` is a credential that systemd handed over at the start."""
+    directory = environ.get("CREDENTIALS_DIRECTORY")
+    return bool(directory) and is_there(Path(str(directory)) / name)
 
 
 def idle_password(config: Config, environ: Mapping[str, str]) -> str | None:
@@ -160,8 +194,16 @@ def _check_private(path: Path, key: str) -> None:
     if status.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
         mode = stat.S_IMODE(status.st_mode)
         raise ScribedError(f"{key}: {path} is open to others (mode {mode:04o}); chmod 600 {path}")
-    if status.st_uid not in (os.getuid(), 0):
+    if status.st_uid not in (os.getuid(), 0, _service_uid()):
         raise ScribedError(f"{key}: {path} belongs to another user; chown it to this one")
+
+
+def _service_uid() -> int:
+    """The service's user, whose files root looks at for it (`sudo scribed doctor`); else ours."""
+    try:
+        return pwd.getpwnam(SERVICE_USER).pw_uid if os.getuid() == 0 else os.getuid()
+    except KeyError:
+        return os.getuid()
 
 
 def _read(path: Path, key: str) -> str:

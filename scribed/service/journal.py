@@ -34,9 +34,14 @@ def configure(level: str) -> None:
         handler.setFormatter(_Lines())
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(level.upper())
+    set_level(level)
     for name in LOUD_LIBRARIES:
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def set_level(level: str) -> None:
+    """Say from now on what is of this level and above."""
+    logging.getLogger().setLevel(level.upper())
 
 
 def _stderr_is_journal() -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 
 from scribed import clock
 from systemd import daemon
@@ -15,8 +16,13 @@ PROGRESS_S = 1.0
 
 
 def ready(status: str) -> None:
-    """Configuration valid, store recovered, threads running."""
+    """Configuration valid, store recovered, threads running; or a reload is over."""
     _tell(f"READY=1\nSTATUS={status}")
+
+
+def reloading() -> None:
+    """A changed configuration is being taken; `ready()` says that this is done."""
+    _tell(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
 
 
 def starting(what: str, takes_s: float = 0.0) -> None:

@@ -37,7 +37,8 @@ class Books:
         self.dropped = 0  #: finals and ends given up for want of room
         self.undelivered = 0  #: finals and ends that the broker has not acknowledged
         self.ledger = ledger
-        self._acked, self._ballast, self._keep_s = acked, ballast, keep_s
+        self.keep_s = keep_s
+        self._acked, self._ballast = acked, ballast
         self._muted = MuteFile(ledger.path.parent)
         self._pending = Pending()
         self._retry_at = self._tidy_at = 0.0
@@ -145,7 +146,7 @@ class Books:
         if not self._delivered:
             return
         try:
-            _, lost = self.ledger.forget(now - self._keep_s)
+            _, lost = self.ledger.forget(now - self.keep_s)
             self._delivered = bool(self.ledger.count() - self.ledger.count_undelivered())
         except LedgerError as exc:
             self._fail(exc, now)

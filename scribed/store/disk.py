@@ -23,7 +23,8 @@ class Disk:
     """
 
     def __init__(self, place: Place, min_free_bytes: int, now: Callable[[], float]) -> None:
-        self._place, self._min_free, self._now = place, min_free_bytes, now
+        self.min_free_bytes = min_free_bytes
+        self._place, self._now = place, now
         self._error: OSError | None = None
         self._low = False
         self._capped = False
@@ -76,7 +77,7 @@ class Disk:
         """
         if self._now() < self._relieve_at:
             return 0
-        missing = self._min_free - self._free()
+        missing = self.min_free_bytes - self._free()
         if missing > 0:
             self._low = True
             self._relieve_at = self._now() + RETRY_S
@@ -99,7 +100,7 @@ class Disk:
     def _lacks(self, nbytes: int) -> bool:
         """Whether too little stays free after `nbytes` more."""
         spare = SPARE_BYTES if self._low else 0
-        self._low = self._free() - nbytes < self._min_free + spare
+        self._low = self._free() - nbytes < self.min_free_bytes + spare
         return self._low
 
     def _free(self) -> int:

@@ -49,6 +49,11 @@ class Room:
             except OSError as exc:
                 self.failed(place, exc)
 
+    def retune(self, spool: Spool) -> None:
+        """Hold other limits on the disk from now on."""
+        self.state.max_bytes = spool.max_mb * _MB
+        self.disk.min_free_bytes = spool.min_free_mb * _MB
+
     def create(self, meta: Meta, *, durable: bool) -> AudioFile:
         """Begin a file; `durable`: in the state directory, if it can be. Raises `OSError`."""
         places = self._preference(durable=durable)

@@ -112,6 +112,10 @@ class Utterances:
             tuple(result.problems),
         )
 
+    def retune(self, spool: Spool) -> None:
+        """Hold other limits on the disk from the next `make_room()` on."""
+        self._room.retune(spool)
+
     def begin(self, started: UtteranceStarted) -> None:
         """Make its file."""
         if self._durability == "memory" or started.id in self._files or started.id in self._open:

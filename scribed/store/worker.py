@@ -27,6 +27,7 @@ from scribed.model import (
     Load,
     Outcome,
     Reply,
+    Retuned,
     SegmentEvent,
     SeqReserved,
     UtteranceAudio,
@@ -52,7 +53,7 @@ from scribed.store.troubles import Troubles
 from scribed.store.utterances import Utterances
 from scribed.worker import Mailbox, Stop, Worker
 
-__all__ = ["Close", "Remember", "Report", "Reserve", "Store"]
+__all__ = ["Close", "Remember", "Report", "Reserve", "Retune", "Store"]
 
 logger = logging.getLogger(__name__)
 
@@ -74,6 +75,14 @@ class Reserve:
 
 
 @dataclass(frozen=True, slots=True)
+class Retune:
+    """Hold other limits: those of the disk, and how long texts are kept."""
+
+    number: int
+    spool: config.Spool
+
+
+@dataclass(frozen=True, slots=True)
 class Close(Stop):
     """The last item: keep everything and end; `next_seq` is the first number not used."""
 
@@ -90,6 +99,7 @@ Post = (
     | UtteranceHeld
     | UtteranceCut
     | Reserve
+    | Retune
     | Command
     | Remember
     | Stop
@@ -240,6 +250,10 @@ class Store(Worker):
                 self._books.remember(item)
             case Command():
                 self._obey(item)
+            case Retune(number=number, spool=spool):
+                self._books.keep_s = spool.keep_published_min * 60
+                self._shelf.utterances.retune(spool)
+                self.supervisor.put(Retuned(self.name, number))
             case Stop():
                 self._last = item
             case _:

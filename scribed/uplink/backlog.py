@@ -49,6 +49,11 @@ class Backlog(Entries):
         self._unanswered: collections.deque[Entry] = collections.deque()  # in the order of commits
         self._early: Entry | None = None  # committed early, and that is not answered
 
+    def retune(self, *, stale_after_s: float, catch_up_rate: float, max_attempts: int) -> None:
+        """Go by other settings from now on; an utterance that is old stays so."""
+        self._stale_after_s, self._strikes.max_attempts = stale_after_s, max_attempts
+        self._catch_up.retune(catch_up_rate)
+
     @property
     def in_mid_utterance(self) -> bool:
         """Whether an utterance was begun on a connection and is not sent to its end."""

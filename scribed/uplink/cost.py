@@ -21,7 +21,7 @@ class Spending:
 
     def __init__(self, settings: Cost, spent: tuple[str, float] = ("", 0.0)) -> None:
         self.day, self.seconds = spent
-        self._settings = settings
+        self.settings = settings
         self._remembered = spent
         self._remember_at = float("-inf")
         self._looked = ""  # the day at the last look
@@ -40,22 +40,22 @@ class Spending:
 
     def cost(self) -> float:
         """What this day's audio costs, in the currency of `cost.price_per_hour`."""
-        return self.seconds / 3600 * self._settings.price_per_hour
+        return self.seconds / 3600 * self.settings.price_per_hour
 
     @property
     def at_limit(self) -> bool:
         """Whether the day's limit is reached."""
-        return 0 < self._settings.daily_limit_s <= self.seconds
+        return 0 < self.settings.daily_limit_s <= self.seconds
 
     @property
     def shut(self) -> bool:
         """Whether nothing more may be sent on this day."""
-        return self.at_limit and self._settings.at_limit != "warn"
+        return self.at_limit and self.settings.at_limit != "warn"
 
     @property
     def gives_up(self) -> bool:
         """Whether what is said meanwhile is not to be transcribed on a later day either."""
-        return self.at_limit and self._settings.at_limit == "stop"
+        return self.at_limit and self.settings.at_limit == "stop"
 
     def message(self) -> str:
         """What to tell people of the limit."""
@@ -63,8 +63,8 @@ class Spending:
             "warn": "it goes on",
             "spool": "speech waits until 00:00 UTC",
             "stop": "speech is not transcribed until 00:00 UTC",
-        }[self._settings.at_limit]
-        return f"{self._settings.daily_limit_s} s of audio were sent on this UTC day; {then}"
+        }[self.settings.at_limit]
+        return f"{self.settings.daily_limit_s} s of audio were sent on this UTC day; {then}"
 
     def to_remember(self, now: float, *, last: bool = False) -> tuple[str, float] | None:
         """The day and its sum, where it is time to write them down; `last`: there is no later."""

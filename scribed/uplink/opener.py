@@ -41,8 +41,14 @@ class Opener:
     def __init__(
         self, new_session: Callable[[str], Session], connect: Callable[[Request], Connection]
     ) -> None:
-        self._new_session, self._connect = new_session, connect
         self._last = "", float("-inf")
+        self.retune(new_session, connect)
+
+    def retune(
+        self, new_session: Callable[[str], Session], connect: Callable[[Request], Connection]
+    ) -> None:
+        """Open others from now on; an opening under way is as it was asked for."""
+        self._new_session, self._connect = new_session, connect
 
     def committed(self, text: str, spoken_at: float) -> None:
         """A text was committed, of what was spoken until then."""

@@ -17,6 +17,11 @@ class CatchUp:
         self.until = float("-inf")  #: the next one may not go before
         self._full_rate = self._rate = rate
 
+    def retune(self, rate: float) -> None:
+        """Go by another `rate` from now on."""
+        if rate != self._full_rate:
+            self._full_rate = self._rate = rate
+
     def sent(self, audio_s: float, now: float) -> None:
         """An old utterance of so many seconds went out."""
         self.until = now + audio_s / self._rate

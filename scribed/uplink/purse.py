@@ -28,6 +28,11 @@ class Purse:
         self._remember, self._clock_synced, self._troubles = remember, clock_synced, troubles
         self._told = False  # that the limit is reached
 
+    def retune(self, settings: Cost) -> None:
+        """Go by another limit from now on; what was sent today stays counted."""
+        self.spending.settings = settings
+        self._told = False
+
     def spend(self, seconds: float, *, last: bool) -> Spending:
         """So much more was sent; `last`: nothing more will be. How that stands."""
         spending = self.spending

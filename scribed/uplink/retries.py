@@ -49,6 +49,12 @@ class Retries:
         """Connections in a row that ended at once, where they are too many; else 0."""
         return self._quick if self._quick >= QUICK_LIMIT else 0
 
+    def retune(self, settings: Retry) -> None:
+        """Go by other delays from the next failure on."""
+        if settings != self._settings:
+            self._settings = settings
+            self._backoff = Backoff(settings.initial_s, settings.max_s)
+
     def tried(self, now: float) -> None:
         """An attempt begins."""
         self._tried_at = now

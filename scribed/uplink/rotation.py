@@ -57,10 +57,29 @@ class Rotation:
         self._opening: Opening | None = None
         self._due_at = first.opened_at + self._rotate_s
         self._may_rotate = True
+        self._finishing = False
         self._poller = select.poll()
         self._poller.register(inbox, select.POLLIN)
         self._asked: dict[int, int] = {}  # by descriptor, what the poller waits for
         first.leads = True
+
+    def retune(self, rotate_s: float, retry: Retry) -> None:
+        """Go by other settings from now on."""
+        if (rotate_s or math.inf) != self._rotate_s:
+            self._rotate_s = rotate_s or math.inf
+            self._due_at = self._active.opened_at + self._rotate_s
+        self._retry = retry
+        self._backoff = Backoff(retry.initial_s, retry.max_s)
+
+    def finish(self) -> None:
+        """No further utterance is to begin on these connections, nor on one that comes."""
+        self._finishing, self._active.begins = True, False
+        if self._opening is not None:
+            self._opening.abandon()
+            self._opening = None
+        if self._coming is not None:
+            self._drop(self._coming)
+            self._coming = None
 
     def turn(
         self, backlog: Backlog, *, may_rotate: bool = True
@@ -139,7 +158,7 @@ class Rotation:
 
     def _may_open(self) -> bool:
         alone = not (self._opening or self._coming or self._going)
-        return alone and self._may_rotate
+        return alone and self._may_rotate and not self._finishing
 
     def _change_over(self, backlog: Backlog) -> None:
         """Let the new connection take the place of the old one, where it can."""

@@ -27,7 +27,7 @@ class Strikes:
     """Failures on account of one utterance, weighed against answers to others."""
 
     def __init__(self, max_attempts: int) -> None:
-        self._max_attempts = max_attempts
+        self.max_attempts = max_attempts
         self._answers = 0
 
     def answered(self) -> None:
@@ -47,7 +47,7 @@ class Strikes:
         entry.answers_then = self._answers
         if entry.ended is None:
             return Verdict.STAYS
-        if entry.refusals >= self._max_attempts:
+        if entry.refusals >= self.max_attempts:
             return Verdict.HELD
         enough = proven or entry.strikes >= (STRIKES if refused else STRIKES_UNPROVEN)
         return Verdict.DEFERRED if enough else Verdict.STAYS

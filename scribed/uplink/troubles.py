@@ -16,7 +16,8 @@ from scribed.worker import Mailbox
 logger = logging.getLogger(__name__)
 
 REMEDIES = {
-    "auth_failed": "put a valid key where the credential or provider.key_file says, and restart",
+    "auth_failed": "put a valid key where provider.key_file says, and reload; or in the "
+    "credential, and restart",
     "quota": "the account's quota is used up or its plan has ended: see the provider's dashboard",
     "backend_down": "check the network, the machine's clock and [provider]; speech waits meanwhile",
     "spool_full": "the oldest speech is given up: restore the link, or raise spool.runtime_max_mb",

@@ -105,16 +105,28 @@ class Waiting:
         self.tally = Tally(progress_at=clock.now())
         self.torn = False  #: an utterance that was being sent was taken out
         self.gives_up = False  #: what is said now is not to be transcribed
-        self._partials = config.transcript.partials
         self._waits_for_room = config.audio.source != "alsa"  # a file or pipe is read as room is
-        self._stale_after_s = config.transcript.stale_after_s
-        self._drops_late = config.transcript.late == "drop"
-        self._delayed_after_s = config.provider.answer_timeout_s
-        self._max_age_s = config.spool.max_age_h * 3600
+        self._choose(config)
         self._store, self._delivery, self._budget = store, delivery, budget
         self._supervisor, self._troubles = supervisor, troubles
         self._clock_synced = clock_synced
         self._well, self._expire_at = True, 0.0  # so the store was told
+
+    def retune(self, config: Config) -> None:
+        """Go by another configuration from now on."""
+        self._choose(config)
+        self.backlog.retune(
+            stale_after_s=config.transcript.stale_after_s,
+            catch_up_rate=config.spool.catch_up_rate,
+            max_attempts=config.provider.max_attempts,
+        )
+
+    def _choose(self, config: Config) -> None:
+        self._partials = config.transcript.partials
+        self._stale_after_s = config.transcript.stale_after_s
+        self._drops_late = config.transcript.late == "drop"
+        self._delayed_after_s = config.provider.answer_timeout_s
+        self._max_age_s = config.spool.max_age_h * 3600
 
     # What comes in
 

@@ -38,7 +38,7 @@ from scribed.interfaces import (
     Session,
     Warned,
 )
-from scribed.model import Link, LinkState, UtteranceStarted
+from scribed.model import Link, LinkState, Retuned, UtteranceStarted
 from scribed.uplink.connection import Connection
 from scribed.uplink.exchange import Exchange, Usage
 from scribed.uplink.opener import Arrived, NotOpened, Opened, Opener
@@ -66,6 +66,19 @@ class Drain:
 
     deadline: float
     everything: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Retune:
+    """Go by another configuration; with `renew` on a new connection, which the next utterance to be
+    begun waits for. The callables are those of `Uplink`."""
+
+    number: int
+    config: Config
+    new_session: Callable[[str], Session]
+    connect: Callable[[Request], Connection]
+    check: Callable[[], object]
+    renew: bool
 
 
 class UplinkReport(NamedTuple):
@@ -111,7 +124,9 @@ class Uplink(Worker):
         spent: tuple[str, float] = ("", 0.0),
     ) -> None:
         super().__init__("uplink", supervisor)
-        self.inbox: Mailbox[Mail | Drain | Arrived] = Mailbox(1_000_000)  # bounded by the budget
+        self.inbox: Mailbox[Mail | Drain | Arrived | Retune] = Mailbox(
+            1_000_000
+        )  # bounded by the budget
         self.report = UplinkReport(Link(since=clock.now()))
         self._provider = config.provider
         self._retry, self._check = config.retry, check
@@ -127,28 +142,39 @@ class Uplink(Worker):
             clock_synced=clock_synced,
         )
         self._backlog = self._waiting.backlog
-        mints = self._provider.name == "elevenlabs" and self._provider.elevenlabs.auth == "token"
-        self._retries = Retries(config.retry, mints=mints)
+        self._retries = self._new_retries()
         self._purse = Purse(config.cost, spent, remember, clock_synced, self._troubles)
         self._usage = Usage()
         self._rotation: Rotation | None = None
         self._drain: Drain | None = None
+        self._renewing: int | None = (
+            None  # a connection is to end for the configuration so numbered
+        )
 
     def work(self) -> None:
-        try:
-            self._check()
-        except ScribedError as exc:  # say it now, not at the first word
-            self._recover(Failed(Remedy.REFUSED, str(exc), alert="auth_failed"))
+        self._look_for_a_key()
         self._count()
         while not self._finished():
             if self._may_connect():
                 self._recover(self._converse())
+                self._renewed()
             else:
                 self._rest()
         self._count(last=True)
         for item in self.inbox.drain():
             if isinstance(item, Arrived):
                 item.close()
+
+    def _look_for_a_key(self) -> None:
+        """Say now that there is none, not at the first word."""
+        try:
+            self._check()
+        except ScribedError as exc:
+            self._recover(Failed(Remedy.REFUSED, str(exc), alert="auth_failed"))
+
+    def _new_retries(self) -> Retries:
+        mints = self._provider.name == "elevenlabs" and self._provider.elevenlabs.auth == "token"
+        return Retries(self._retry, mints=mints)
 
     def _finished(self) -> bool:
         drain = self._drain
@@ -242,7 +268,8 @@ class Uplink(Worker):
 
     def _is_over(self, idle_s: float) -> bool:
         """Whether the connection is to be closed by our own choice."""
-        spent = self._backlog.shut and not self._backlog.under_way
+        spent = self._backlog.shut or self._renewing is not None
+        spent = spent and not self._backlog.under_way
         idle = self._provider.connect == "on_speech" and idle_s >= self._provider.idle_s
         return self._finished() or self._waiting.torn or spent or idle
 
@@ -314,6 +341,8 @@ class Uplink(Worker):
             match item:
                 case Drain():
                     self._drain = item
+                case Retune():
+                    self._retune(item)
                 case Arrived() if self._rotation is not None:
                     self._rotation.take(item)
                 case Arrived():
@@ -323,6 +352,36 @@ class Uplink(Worker):
                         self._retries.hurry(now)
                     self._waiting.take(item, now)
         self._waiting.pass_time(now)
+
+    def _retune(self, new: Retune) -> None:
+        """Go by another configuration: at once, but for a connection that has to end for it."""
+        self._provider, self._retry, self._check = new.config.provider, new.config.retry, new.check
+        self._opener.retune(new.new_session, new.connect)
+        self._waiting.retune(new.config)
+        self._purse.retune(new.config.cost)
+        self._retries.retune(self._retry)
+        if self._rotation is not None:
+            self._rotation.retune(self._provider.rotate_s, self._retry)
+        if not new.renew and self._renewing is None:
+            self.supervisor.put(Retuned(self.name, new.number))
+            return
+        self._renewing = new.number
+        if self._rotation is None:
+            self._renewed()
+        else:
+            logger.info("a new connection follows, between two utterances")
+            self._rotation.finish()
+
+    def _renewed(self) -> None:
+        """No connection is left of a former configuration: the next may be made at once."""
+        if self._renewing is None:
+            return
+        self.supervisor.put(Retuned(self.name, self._renewing))
+        self._renewing, self._retries = None, self._new_retries()
+        if self.report.link.state in (LinkState.BACKOFF, LinkState.REFUSED):
+            self._set_link(LinkState.IDLE)
+        self._troubles.clear("auth_failed")  # whether the key is there is looked at again
+        self._look_for_a_key()
 
     def _count(self, *, last: bool = False) -> None:
         """Bring what is reported up to date, and what audio may yet be sent on this day."""

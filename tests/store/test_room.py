@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from scribed.config import Spool
 from scribed.store.disk import RETRY_S
 from scribed.store.utterances import Utterances
 from tests.store.machine import PIECE, Machine, ended, say, speech, started, utterance
@@ -78,6 +79,17 @@ def test_the_oldest_go_where_the_cap_is_reached(machine: Machine) -> None:
     life.discard(utterance(6))
     life.make_room()
     assert life.trouble is None
+
+
+def test_another_cap_counts_from_the_next_look_on(machine: Machine) -> None:
+    life = machine.life(max_mb=4)
+    life.well = False
+    for seq in range(1, 12):
+        say(life, seq, LONG)
+    assert life.make_room() == []
+    life.retune(Spool(max_mb=2, min_free_mb=0))
+    assert life.make_room() == [utterance(seq) for seq in range(1, 6)]
+    assert du(machine.state / "audio") <= 2 * MB + 8192
 
 
 def test_what_the_memory_may_not_hold_goes_to_the_disk(machine: Machine) -> None:

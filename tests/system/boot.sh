@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# The first process of a box: makes a throw-away copy of this machine's file system its root, and becomes systemd.
+# The first process of a box: makes a throw-away copy of a file system its root, and becomes systemd.
 # Started by box.py in namespaces of its own (mount, uts, ipc, cgroup, pid): all of it goes when they do.
-#   boot.sh DIRECTORY TREE    DIRECTORY is empty, for the mounts; TREE is laid over the root
+#   boot.sh DIRECTORY TREE SYSTEM    DIRECTORY is empty, for the mounts; TREE is laid over SYSTEM, which is / or another root
 set -euo pipefail
-directory=$1 tree=$2
+directory=$1 tree=$2 system=$3
 cannot() {
     echo "no box can be booted here: $1" >&2
     exit 77
@@ -12,7 +12,7 @@ cannot() {
 mount -t tmpfs -o mode=755,size=2g box "$directory" || cannot 'tmpfs is refused'
 mkdir "$directory/upper" "$directory/work" "$directory/root"
 root=$directory/root
-mount -t overlay box -o "lowerdir=/,upperdir=$directory/upper,workdir=$directory/work" "$root" || cannot 'overlay is refused'
+mount -t overlay box -o "lowerdir=$system,upperdir=$directory/upper,workdir=$directory/work" "$root" || cannot 'overlay is refused'
 
 mount -t proc -o nosuid,nodev,noexec proc "$root/proc"
 for knob in sys sysrq-trigger; do # the kernel is the machine's own: nothing in the box may set it
@@ -34,13 +34,14 @@ ln -s /proc/self/fd "$root/dev/fd"
 mount -t tmpfs -o mode=755,nosuid,nodev run "$root/run"
 mount -t tmpfs -o mode=1777,nosuid,nodev tmp "$root/tmp"
 
-# What belongs to a machine and not to a box: its disks, its clock, its devices, its network, its logins.
+# What belongs to a machine and not to a box: its disks, its clock, its devices, its network, its logins, its scribed.
 for unit in systemd-udevd{,-control,-kernel}.{service,socket} systemd-udev-{trigger,settle}.service \
     systemd-{sysctl,binfmt,modules-load,timesyncd,pstore,random-seed,remount-fs,machine-id-commit,firstboot,hwdb-update}.service \
     systemd-{networkd,resolved,logind}.service systemd-journald-audit.socket proc-sys-fs-binfmt_misc.{automount,mount} \
     dev-hugepages.mount dev-mqueue.mount sys-kernel-{debug,tracing,config}.mount sys-fs-fuse-connections.mount ldconfig.service; do
     ln -sfn /dev/null "$root/etc/systemd/system/$unit"
 done
+rm -rf "$root"/usr/{lib,bin}/scribed "$root"/{etc,var/lib}/scribed
 rm -rf "$root"/etc/systemd/system/*.target.wants "$root/var/log/journal" "$root"/etc/systemd/system/scribed*
 mkdir -p "$root/etc/systemd/journald.conf.d"
 printf '[Journal]\nStorage=volatile\nRateLimitIntervalSec=0\n' >"$root/etc/systemd/journald.conf.d/box.conf"

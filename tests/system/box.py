@@ -1,4 +1,5 @@
-"""A box: a real systemd and journald on a throw-away overlay of this machine's file system.
+"""A box: a real systemd and journald on a throw-away overlay of this machine's file system, or of
+another system's (roots.py).
 
 Its systemd is the first process of namespaces of its own; the network is the machine's, so that
 the tests' broker and service are at 127.0.0.1. Nothing is written to the machine's disk, and with
@@ -32,8 +33,8 @@ class CannotBoot(Exception):
 class Box:
     """A booted box; end it with `down()`."""
 
-    def __init__(self, directory: Path, tree: Path) -> None:
-        """Boot, with the files of `tree` laid over the root. Raises `CannotBoot`."""
+    def __init__(self, directory: Path, tree: Path, system: Path = Path("/")) -> None:
+        """Boot `system`, with the files of `tree` laid over it. Raises `CannotBoot`."""
         if reason := why_not():
             raise CannotBoot(reason)
         self._mounts = directory / "mounts"
@@ -54,7 +55,7 @@ class Box:
                     *("setpriv", "--pdeathsig", "KILL"),
                     *("unshare", "--mount", "--propagation", "private", "--uts", "--ipc"),
                     *("--cgroup", "--pid", "--fork", "--kill-child"),
-                    *(str(script), str(self._mounts), str(tree)),
+                    *(str(script), str(self._mounts), str(tree), str(system)),
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=console,
@@ -147,9 +148,9 @@ class Box:
 
 
 @contextlib.contextmanager
-def booted(directory: Path, tree: Path) -> Iterator[Box]:
+def booted(directory: Path, tree: Path, system: Path = Path("/")) -> Iterator[Box]:
     """A box for as long as the context lasts. Raises `CannotBoot`."""
-    box = Box(directory, tree)
+    box = Box(directory, tree, system)
     try:
         yield box
     finally:

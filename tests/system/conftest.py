@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import wave
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,20 +16,26 @@ from tests.parts.cloud import Cloud
 from tests.system import box as boxes
 from tests.system.box import Box, CannotBoot
 from tests.system.ear import Ear, put_the_key
-from tests.system.installing import install, unusable_python
+from tests.system.installing import install, make_wheels, unusable_python
 
 Listen = Callable[..., Ear]
 
 
 @pytest.fixture(scope="session")
-def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
-    """A real systemd with this checkout installed; the test is skipped where none can be booted."""
+def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with wheels of scribed and of all it needs; the test is skipped where no box can
+    be booted."""
     if reason := boxes.why_not() or unusable_python():
         pytest.skip(reason)
+    return make_wheels(tmp_path_factory.mktemp("wheels")).parent
+
+
+@pytest.fixture(scope="session")
+def box(wheels: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
+    """A real systemd with this checkout installed."""
     directory = tmp_path_factory.mktemp("system")
     tree = directory / "tree"
-    tree.mkdir()
-    install(tree)
+    install(tree, wheels)
     with contextlib.ExitStack() as stack:
         try:
             box = stack.enter_context(boxes.booted(directory / "box", tree))

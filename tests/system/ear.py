@@ -42,14 +42,14 @@ class Ear:
     ) -> None:
         self.box, self.name, self.unit = box, name, f"scribed@{name}.service"
         self._microphone = box.path(f"/run/{name}.pcm")
-        self._configuration = box.path(f"/etc/scribed/{name}.toml")
+        self.configuration = box.path(f"/etc/scribed/{name}.toml")
         self._drop_ins = box.path(f"/run/systemd/system/{self.unit}.d")
         os.mkfifo(self._microphone)
         self._fd = os.open(self._microphone, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
         if sections is not None:
             whole = {"robot": {"id": "r7"}, "audio": {"source": "stdin"}, **sections}
             whole["mqtt"] = {"port": port, **sections.get("mqtt", {})}
-            self._configuration.write_text(toml(whole), "utf-8")
+            self.configure(whole)
         self._drop_ins.mkdir(parents=True)
         for drop_in in drop_ins:
             shutil.copy(DROP_INS / drop_in, self._drop_ins / drop_in)
@@ -73,7 +73,7 @@ class Ear:
         with contextlib.ExitStack() as stack:
             stack.callback(self.box.run, "systemctl", "daemon-reload")
             stack.callback(shutil.rmtree, self._drop_ins)
-            stack.callback(self._configuration.unlink, missing_ok=True)
+            stack.callback(self.configuration.unlink, missing_ok=True)
             stack.callback(self._microphone.unlink)
             stack.callback(os.close, self._fd)
             stack.callback(self.subscriber.__exit__)
@@ -81,6 +81,11 @@ class Ear:
             stack.callback(self.systemctl, "stop", check=False)
 
     # What is done to it
+
+    def configure(self, sections: Mapping[str, Mapping[str, Any]]) -> None:
+        """Write its whole configuration."""
+        self.sections = sections
+        self.configuration.write_text(toml(sections), "utf-8")
 
     def systemctl(self, verb: str, check: bool = True) -> str:
         """`systemctl VERB UNIT`; what it says."""

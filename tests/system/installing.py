@@ -1,59 +1,62 @@
-"""This checkout installed, without a network, in a directory that is laid over a box's root."""
+"""This checkout installed in a directory that is laid over a box's root: by scripts/install, and
+without a network, from wheels of what the tests' environment has."""
 
 from __future__ import annotations
 
 import importlib.metadata
-import shutil
+import os
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[2]
 PREFIX = Path("/usr/lib/scribed/venv")
-UNITS = Path("/usr/lib/systemd/system")
 
 
 def unusable_python() -> str | None:
     """Why a service cannot run this interpreter; None: it can."""
     base = Path(sys.base_prefix).resolve()
-    if any(base.is_relative_to(hidden) for hidden in ("/root", "/home", "/run/user", "/tmp")):
+    if any(base.is_relative_to(hidden) for hidden in ("/root", "/home", "/run", "/tmp")):
         return f"this Python is in {base}, which the unit hides from the service"
     return None
 
 
-def install(tree: Path) -> None:
-    """Lay the virtual environment and the units out below `tree`."""
-    venv = _below(tree, PREFIX)
+def environ() -> dict[str, str]:
+    """That of scripts/install, so that it takes this interpreter."""
     base = Path(sys.base_prefix) / "bin" / f"python3.{sys.version_info.minor}"
-    _run(str(base), "-m", "venv", "--without-pip", str(venv))
-    packages = next(venv.glob("lib/python3.*/site-packages"))
-    for name in sorted(_requirements("scribed")):
-        _copy(name, packages)
-    _install_checkout(tree.parent / "wheel", venv)
-    for source, directory, name in (
-        ("scribed.service", UNITS, "scribed.service"),
-        ("scribed@.service", UNITS, "scribed@.service"),
-        ("scribed.sysusers", Path("/usr/lib/sysusers.d"), "scribed.conf"),
-        ("scribed.tmpfiles", Path("/usr/lib/tmpfiles.d"), "scribed.conf"),
-        ("70-scribed.rules", Path("/usr/lib/udev/rules.d"), "70-scribed.rules"),
-    ):
-        target = _below(tree, directory)
-        target.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(ROOT / "systemd" / source, target / name)
+    return {**os.environ, "SCRIBED_PYTHON": str(base)}
 
 
-def _install_checkout(wheels: Path, venv: Path) -> None:
-    """Build the wheel with the tools of the tests' environment, and install it in `venv`."""
+def install(tree: Path, wheels: Path) -> None:
+    """Lay an installation out below `tree`."""
+    _run(str(ROOT / "scripts" / "install"), "--root", str(tree), str(wheels))
+
+
+def make_wheels(directory: Path) -> Path:
+    """Wheels of this checkout and of all it needs, in `directory`; that of scribed."""
     pip = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input", "--quiet")
-    offline = ("--no-deps", "--no-index")
-    _run(*pip, "wheel", *offline, "--no-build-isolation", "--wheel-dir", str(wheels), str(ROOT))
-    (wheel,) = wheels.glob("scribed-*.whl")
-    _run(*pip, "--python", str(venv / "bin" / "python"), "install", *offline, str(wheel))
-    program = venv / "bin" / "scribed"
-    text = program.read_text("utf-8")
-    program.write_text(text.replace(str(venv), str(PREFIX)), "utf-8")
+    offline = ("--no-deps", "--no-index", "--no-build-isolation")
+    _run(*pip, "wheel", *offline, "--wheel-dir", str(directory), str(ROOT))
+    for name in sorted(_requirements("scribed")):
+        _pack(name, directory)
+    (wheel,) = directory.glob("scribed-*.whl")
+    return wheel
+
+
+def _pack(name: str, directory: Path) -> None:
+    """The wheel that `name` was installed from, but for its programs and what is no part of it."""
+    distribution = importlib.metadata.distribution(name)
+    said = distribution.read_text("WHEEL") or ""
+    tags = [line.partition(": ")[2] for line in said.splitlines() if line.startswith("Tag: ")]
+    title = f"{distribution.name.replace('-', '_')}-{distribution.version}"
+    files = [file for file in distribution.files or [] if ".." not in file.parts]
+    with zipfile.ZipFile(directory / f"{title}-{tags[0]}.whl", "w") as wheel:
+        for file in files:
+            if "__pycache__" not in file.parts and "tests" not in file.parts:
+                wheel.write(str(file.locate()), str(file))
 
 
 def _requirements(name: str) -> set[str]:
@@ -71,19 +74,8 @@ def _requirements(name: str) -> set[str]:
     return found
 
 
-def _copy(name: str, packages: Path) -> None:
-    for file in importlib.metadata.files(name) or []:
-        if ".." in file.parts:
-            continue  # its programs: the service needs none
-        target = packages / file
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(str(file.locate()), target)
-
-
-def _below(tree: Path, path: Path) -> Path:
-    return tree / path.relative_to("/")
-
-
 def _run(*command: str) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, timeout=120, env=environ()
+    )
     assert done.returncode == 0, f"{' '.join(command)}:\n{done.stdout}{done.stderr}"

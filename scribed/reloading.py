@@ -1,0 +1,215 @@
+"""A changed configuration while the daemon runs: SIGHUP, `systemctl reload`.
+
+The file is read whole and checked as at a start, and everything that may fail is made before any
+worker hears of it: then each finds one frozen message in its mailbox, and goes by it from between
+two utterances on. What is not valid changes nothing. It is in effect, and told, when all have said
+so.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
+from typing import Any, NamedTuple
+
+from scribed import changes, parts
+from scribed.capture import orders
+from scribed.changes import Effect, Plan
+from scribed.config import Config
+from scribed.delivery import worker as delivery
+from scribed.errors import ConfigError, ScribedError
+from scribed.model import Alert, AlertCleared, Event, Identity, Retuned, pcm_bytes
+from scribed.service import journal, notify
+from scribed.service.credentials import (
+    MQTT_PASSWORD,
+    digests,
+    from_systemd,
+    key_name,
+    mqtt_password,
+)
+from scribed.store import worker as store
+from scribed.uplink import worker as uplink
+from scribed.worker import Mailbox
+
+logger = logging.getLogger(__name__)
+
+CONDITIONING = ("gain_db", "high_pass", "auto_gain", "noise_suppression")
+"""What `parts.conditioner()` is made of, in [audio]."""
+REMEDY = "correct it (`scribed check` names every problem) and reload"
+
+
+class Source(NamedTuple):
+    """The configuration file, for who wants it again."""
+
+    name: str
+    read: Callable[[], Config]  #: raises `ConfigError` with every problem
+    stamp: Callable[[], object]  #: is another one where the file may have changed
+    keep: Callable[[], object]  #: what was read last is the last good one
+    identify: Callable[[Config], Identity]
+
+
+class Inboxes(NamedTuple):
+    """Where the workers are told."""
+
+    capture: Mailbox[Any]
+    uplink: Mailbox[Any]
+    delivery: Mailbox[Any]
+    store: Mailbox[Any]
+
+
+class Reloading:
+    """Used by the main thread only. `tell` takes alerts and events.
+
+    `invalid`: it was started with the last good configuration, as the file was not valid.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        identity: Identity,
+        source: Source,
+        environ: Mapping[str, str],
+        *,
+        inboxes: Inboxes,
+        tell: Callable[[Alert | AlertCleared | Event], object],
+        invalid: bool,
+    ) -> None:
+        self.config = config  #: in effect, or about to be
+        self.identity = identity
+        self.settled = config  #: in effect with every worker
+        self.differs = invalid  #: whether a reload would change something
+        self._source, self._environ, self._inboxes = source, environ, inboxes
+        self._tell, self._invalid = tell, invalid
+        self._salt = os.urandom(16)
+        self._digests = digests(config, environ, self._salt)
+        self._number = 0
+        self._waits_for: set[str] = set()
+        self._changed: dict[str, None] = {}
+        self._rotated: dict[str, None] = {}
+        self._refused: tuple[str, ...] = ()
+        self._stamp = source.stamp()
+        self._look_again = False  # whatever the stamp says
+
+    def reload(self) -> None:
+        """Take what the file says now; where it is not valid, what was in effect stays."""
+        notify.reloading()
+        self._look_again = True
+        try:
+            self._take(self._source.read())
+        except ScribedError as exc:
+            self._refuse(exc.problems if isinstance(exc, ConfigError) else [str(exc)])
+        else:
+            self._source.keep()
+            if self._invalid:
+                self._invalid = False
+                self._tell(AlertCleared("config_invalid"))
+        self.look()
+
+    def retuned(self, said: Retuned) -> bool:
+        """A worker goes by what it was told; whether all do now."""
+        if said.number != self._number:
+            return False  # it was told something newer meanwhile
+        self._waits_for.discard(said.worker)
+        if self._waits_for:
+            return False
+        self.settled = self.config
+        changed, rotated = list(self._changed), list(self._rotated)
+        self._changed.clear()
+        self._rotated.clear()
+        logger.info("reloaded: %s", ", ".join(changed + rotated) or "nothing has changed")
+        detail = {"changed": changed, "rotated": rotated, "restart": list(self._refused)}
+        self._tell(Event("reloaded", dict(detail)))
+        self._look_again = True
+        self.look()
+        return True
+
+    def look(self) -> None:
+        """Find out whether a reload would change something; the file is read where it may have."""
+        stamp = self._source.stamp()
+        if stamp == self._stamp and not self._look_again:
+            return
+        self._stamp, self._look_again = stamp, False
+        try:
+            self.differs = self._source.read() != self.settled
+        except ScribedError:
+            self.differs = True
+
+    def _take(self, new: Config) -> None:
+        plan = changes.plan(self.config, new, reopens=parts.reopens(self.config.audio))
+        # All that may fail, and then nothing does.
+        provider = parts.Provider(plan.config.provider, self._environ)
+        password = mqtt_password(plan.config, self._environ)
+        found = self._source.identify(plan.config)
+        identity = replace(found, run_id=self.identity.run_id, boot_id=self.identity.boot_id)
+        secrets = digests(plan.config, self._environ, self._salt)
+        rotated = [name for name, seal in secrets.items() if self._digests.get(name, seal) != seal]
+        # From here on nothing fails.
+        self._number += 1
+        self._post(plan, provider, identity, password, rotated)
+        self.config, self.identity, self._digests = plan.config, identity, secrets
+        self._refused = plan.refused
+        self._changed.update(dict.fromkeys(plan.changed))
+        self._rotated.update(dict.fromkeys(rotated))
+        journal.set_level(plan.config.log.level)
+        self._say(plan)
+
+    def _post(
+        self,
+        plan: Plan,
+        provider: parts.Provider,
+        identity: Identity,
+        password: str | None,
+        rotated: list[str],
+    ) -> None:
+        """Tell every worker."""
+        config, number, inboxes = plan.config, self._number, self._inboxes
+        self._waits_for = set(inboxes._fields)
+        new_vad = parts.vad(config.vad) if plan.touches("vad.aggressiveness") else None
+        conditioning = [f"audio.{key}" for key in CONDITIONING]
+        new_conditioner = (
+            partial(parts.conditioner, config.audio) if plan.touches(*conditioning) else None
+        )
+        new_source = parts.source(config.audio) if Effect.DEVICE in plan.effects else None
+        inboxes.capture.put(
+            orders.Retune(
+                number,
+                gate=parts.gate(config),
+                echo=config.echo,
+                motion=config.motion,
+                listen=config.listen,
+                chunk_bytes=pcm_bytes(config.provider.chunk_ms),
+                stall_s=parts.stall_s(config.audio),
+                silent_s=parts.silent_s(config.audio),
+                new_vad=new_vad,
+                new_conditioner=new_conditioner,
+                open_source=new_source,
+            )
+        )
+        renew = Effect.SESSION in plan.effects or key_name(config.provider) in rotated
+        inboxes.uplink.put(
+            uplink.Retune(number, config, provider.session, provider.connect, provider.check, renew)
+        )
+        reconnect = Effect.BROKER in plan.effects or MQTT_PASSWORD in rotated
+        inboxes.delivery.put(delivery.Retune(number, config, identity, password, reconnect))
+        inboxes.store.put(store.Retune(number, config.spool))
+
+    def _say(self, plan: Plan) -> None:
+        """What does not come about by this."""
+        if plan.refused:
+            logger.warning(
+                "needs a restart, and stays as it was until then: %s", ", ".join(plan.refused)
+            )
+        for name in self._digests:
+            if from_systemd(name, self._environ):
+                logger.info("%s is a credential of systemd: a new one takes a restart", name)
+
+    def _refuse(self, problems: list[str]) -> None:
+        self._invalid = True
+        said = "; ".join(problems)
+        logger.error(
+            "not reloaded, all stays as it was: %s. In %s: %s", said, self._source.name, REMEDY
+        )
+        self._tell(Alert("config_invalid", said, f"{self._source.name}: {REMEDY}"))

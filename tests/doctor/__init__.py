@@ -1,0 +1,1 @@
+"""Tests of `scribed doctor`, its judgements and its probes."""
