@@ -34,6 +34,7 @@ from scribed.model import (
     UtteranceCut,
     UtteranceHeld,
 )
+from scribed.recording import KeepRecording, Record, RecordingKept
 from scribed.store.acked import Acked
 from scribed.store.ballast import Ballast
 from scribed.store.books import Books
@@ -43,6 +44,7 @@ from scribed.store.ledger import Ledger, LedgerError
 from scribed.store.numbers import Numbers
 from scribed.store.pages import PAGE, Restating
 from scribed.store.pending import Remember
+from scribed.store.recordings import Recordings
 from scribed.store.recovery import CLEAN, LAST_FRAME, Recovery
 from scribed.store.report import Report
 from scribed.store.sequence import Sequence
@@ -101,6 +103,7 @@ Post = (
     | Retune
     | Command
     | Remember
+    | KeepRecording
     | Stop
 )
 
@@ -110,7 +113,8 @@ class Store(Worker):
 
     `capture` gets a `SeqReserved` for each `Reserve`; `uplink` the utterances recovered, and
     `Kept`, `Loaded` and `Gone`; `delivery` the same utterances, what earlier runs did not publish,
-    and `Restated` in pages.
+    and `Restated` in pages. `capture` is also asked to record where an utterance ended without
+    text, and told of each recording that it is written.
     """
 
     def __init__(
@@ -130,6 +134,7 @@ class Store(Worker):
         uplink: Mailbox[Any],
         delivery: Mailbox[Any],
         supervisor: Mailbox[Any],
+        recordings: Recordings,
         now: Callable[[], float] = clock.now,
     ) -> None:
         super().__init__("store", supervisor)
@@ -137,6 +142,7 @@ class Store(Worker):
         self._books = Books(ledger, acked, ballast, config.keep_published_min * 60)
         self._spool, self._last_frame = spool, last_frame
         self._capture, self._uplink, self._delivery, self._now = capture, uplink, delivery, now
+        self._recordings = recordings
         self._troubles = Troubles()
         self._shelf = Shelf(
             utterances, self._books, self._troubles, lambda item: self._post(uplink, item)
@@ -193,6 +199,7 @@ class Store(Worker):
             self._books.due_at(),
             self._shelf.due_at(),
             self._numbers.due_at(),
+            self._recordings.due_at,
         ]
         return min(at for at in until if at is not None)
 
@@ -213,6 +220,8 @@ class Store(Worker):
         now = self._looked_at = self._now()
         self._shelf.look_after(now)
         self._numbers.look_after(now)
+        if self._recordings.look_after():
+            self._post(self._capture, RecordingKept())
         due_at = self._books.due_at()
         if due_at is not None and now >= due_at:
             self._commit()
@@ -236,6 +245,7 @@ class Store(Worker):
             case Final() | Closed():
                 self._shelf.utterances.mark_answered(item.started.id)
                 self._books.settle(item)
+                self._record_false_opening(item)
             case Delivered():
                 self._delivered(item)
             case Load():
@@ -252,10 +262,18 @@ class Store(Worker):
                 self._books.keep_s = spool.keep_published_min * 60
                 self._shelf.utterances.retune(spool)
                 self.supervisor.put(Retuned(self.name, number))
+            case KeepRecording():
+                self._recordings.begin(item)
             case Stop():
                 self._last = item
             case _:
                 self._shelf.take(item, self._now())
+
+    def _record_false_opening(self, item: Final | Closed) -> None:
+        false = isinstance(item, Closed) and item.outcome is Outcome.NO_SPEECH
+        if false and item.started.boot is None:
+            about, since = str(item.started.seq), item.started.at
+            self._capture.put(Record("false_opening", about, since=since))
 
     def _delivered(self, item: Delivered) -> None:
         self._books.delivered(item, self._now())
@@ -321,6 +339,7 @@ class Store(Worker):
         """Everything to where a reboot spares it; the next start finds it in order."""
         self.beat(DISK_S)
         self._shelf.secure(self._now())
+        self._recordings.close()
         facts: dict[str, str | None] = {CLEAN: "1"}
         if (last := self._last_frame.last) is not None:
             facts[LAST_FRAME] = as_text(last)
