@@ -48,8 +48,10 @@ class Recorder:
         self._bytes = 0
         self._stand: Stand | None = None
         self._since_stand = 0  # bytes heard
-        self._new = self._limit  # bytes heard since the last recording
+        self._heard = 0  # bytes, ever
+        self._recorded_at: dict[str, int] = {}  # by trigger, in these bytes
         self._is_writing = False
+        self._waiting: Record | None = None
         self.wants_stand = True
 
     # A witness
@@ -67,7 +69,7 @@ class Recorder:
         self._stand = None
         self._bytes += size
         self._since_stand += size
-        self._new = min(self._new + size, self._limit)
+        self._heard += size
         self.wants_stand = self._since_stand >= STAND_S * RATE * SAMPLE_BYTES
         while self._bytes - len(self._parts[0].pcm) >= self._limit:
             self._bytes -= len(self._parts.popleft().pcm)
@@ -88,25 +90,30 @@ class Recorder:
     def take(self, asked: Record, device: Device) -> Recording | CommandError:
         """What was heard up to now, to be written; or why not. `kept()` is to follow.
 
-        Where nobody waits for an answer one stretch of sound is not recorded twice.
+        Where nobody waits for an answer one stretch of sound is not recorded twice for the same
+        trigger, and the last who came while another was written gets its turn then.
         """
         if asked.trigger not in self._on:
             return _not(f'recorder.on has no "{asked.trigger}"')
-        if self._is_writing:
-            return CommandError("busy", "another recording is being written; ask again later")
-        if asked.command is None and self._new < self._limit:
+        new = self._heard - self._recorded_at.get(asked.trigger, -self._limit)
+        if asked.command is None and new < self._limit:
             return _not("what was heard before is recorded")
+        if self._is_writing:
+            self._waiting = asked if asked.command is None else self._waiting
+            return CommandError("busy", "another recording is being written; ask again later")
         if asked.since is not None and not (self._parts and self._parts[0].at <= asked.since):
             return _not("what it is about is not kept any more; raise recorder.seconds")
         first = self._first()
         if first is None:
             return _not("nothing was heard yet, or it was muted")
-        self._is_writing, self._new = True, 0
+        self._is_writing, self._recorded_at[asked.trigger] = True, self._heard
         return self._recording(first, asked, device)
 
-    def kept(self) -> None:
-        """What was taken last is written, or could not be."""
+    def kept(self) -> Record | None:
+        """What was taken last is written, or could not be; who waited for that."""
         self._is_writing = False
+        waiting, self._waiting = self._waiting, None
+        return waiting
 
     def _first(self) -> int | None:
         """The part that a recording begins with: the oldest of which it is known how the gate

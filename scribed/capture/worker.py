@@ -97,8 +97,8 @@ class Capture(Worker):
     is told the end of the last captured frame before anything is decided about it: it must cost
     nothing. `last_heard` is what an earlier run of this boot told `mark` last. `muted`: start
     without hearing anything, until `Mute(on=False)` comes. `heed` says what of it is listened to.
-    `silent_s` is that of `Proof`, None where the source is no microphone, `conditioner` of `Ear`. With a
-    `recorder` the last seconds are recorded on request (`Record`): the store writes, one at a time.
+    `silent_s` is that of `Proof`, None where the source is no microphone, `conditioner` of `Ear`.
+    With a `recorder` the last seconds are recorded on request (`Record`): the store writes them.
     """
 
     def __init__(
@@ -354,8 +354,8 @@ class Capture(Worker):
                     self._retune = item.after(self._retune)
                     self._retune_by = clock.now() + RETUNE_S
                 case RecordingKept():
-                    if self._recorder is not None:
-                        self._recorder.kept()
+                    if self._recorder is not None and (waiting := self._recorder.kept()):
+                        self._orders.append(waiting)
                 case Mute() | Flush() | Robot() | Listen() | Record():
                     self._orders.append(item)
 

@@ -189,21 +189,26 @@ def test_with_the_real_vad_a_recording_from_the_middle_gives_the_same() -> None:
 
 
 def test_nothing_is_recorded_twice_unless_somebody_asks() -> None:
-    flight = recorder(1.0)
+    flight = recorder(1.0, ("command", "false_opening", "error"))
     ear = Ear(Voices(), Gate(), new_ear(Voices(), Gate(), Notebook())._segmenter._identify,
               witness=flight)  # fmt: skip
     assert isinstance(flight.take(Record("command", "", COMMAND), MICROPHONE), CommandError)
     ear.hear(Block(sound("." * 100), 0, 0.0))
-    assert isinstance(flight.take(Record("error", "no_device"), MICROPHONE), CommandError)
+    assert isinstance(flight.take(Record("hunch"), MICROPHONE), CommandError)
     assert taken(flight, Record("false_opening", "17")).about == "17"
     refused = flight.take(Record("false_opening", "18"), MICROPHONE)
     assert isinstance(refused, CommandError)
     assert "is recorded" in refused.message
     first = flight.take(Record("command", "", COMMAND), MICROPHONE)
     assert isinstance(first, Recording)
+    error = Record("error", "no_device")
+    assert isinstance(flight.take(error, MICROPHONE), CommandError)
     busy = flight.take(Record("command", "", COMMAND), MICROPHONE)
     assert isinstance(busy, CommandError)
     assert busy.code == "busy"
+    assert flight.kept() == error, "who came in the meantime has not asked in vain"
+    assert isinstance(flight.take(error, MICROPHONE), Recording)
+    assert flight.kept() is None
 
 
 def test_a_wipe_leaves_nothing() -> None:
