@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -90,6 +90,7 @@ class Retune:
     chunk_bytes: int
     stall_s: float
     silent_s: float | None
+    gate_settings: Mapping[str, Any]  #: what a recording tells of all that
     new_vad: Callable[[], Vad] | None = None
     new_conditioner: Callable[[], Conditioner | None] | None = None
     open_source: Callable[[], Source] | None = None

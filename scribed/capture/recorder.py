@@ -82,6 +82,12 @@ class Recorder:
 
     # What it is asked
 
+    def retune(self, settings: Mapping[str, Any]) -> None:
+        """The gate goes by these from now on: what was heard before is of no recording with it."""
+        if settings != self._settings:
+            self._settings = dict(settings)
+            self.wipe()
+
     def wipe(self) -> None:
         """Forget all that was heard."""
         self._parts.clear()

@@ -418,6 +418,8 @@ class Capture(Worker):
         self._retune = None
         self._ear.renew(new.new_vad, new.new_conditioner)
         self._ear.retune(new.gate, silent_s=new.silent_s)
+        if self._recorder is not None:
+            self._recorder.retune(new.gate_settings)
         self._heed.retune(new.echo, new.motion, new.listen)
         self._posting.retune(new.chunk_bytes)
         self._stall_s = new.stall_s

@@ -243,25 +243,19 @@ class Store(Worker):
     def _take(self, item: Post) -> None:
         match item:
             case Final() | Closed():
-                self._shelf.utterances.mark_answered(item.started.id)
-                self._books.settle(item)
-                self._record_false_opening(item)
+                self._settle(item)
             case Delivered():
                 self._delivered(item)
-            case Load():
-                self._shelf.load(item.id)
-            case LinkWell():
-                self._shelf.link(self._now(), well=item.well)
+            case Load() | LinkWell():
+                self._shelve(item)
             case Reserve():
                 self._capture.put(SeqReserved(self._numbers.reserve(item.next_seq, self._now())))
             case Remember():
                 self._books.remember(item)
             case Command():
                 self._obey(item)
-            case Retune(number=number, spool=spool):
-                self._books.keep_s = spool.keep_published_min * 60
-                self._shelf.utterances.retune(spool)
-                self.supervisor.put(Retuned(self.name, number))
+            case Retune():
+                self._retune(item)
             case KeepRecording():
                 self._recordings.begin(item)
             case Stop():
@@ -269,7 +263,20 @@ class Store(Worker):
             case _:
                 self._shelf.take(item, self._now())
 
-    def _record_false_opening(self, item: Final | Closed) -> None:
+    def _shelve(self, item: Load | LinkWell) -> None:
+        if isinstance(item, Load):
+            self._shelf.load(item.id)
+        else:
+            self._shelf.link(self._now(), well=item.well)
+
+    def _retune(self, item: Retune) -> None:
+        self._books.keep_s = item.spool.keep_published_min * 60
+        self._shelf.utterances.retune(item.spool)
+        self.supervisor.put(Retuned(self.name, item.number))
+
+    def _settle(self, item: Final | Closed) -> None:
+        self._shelf.utterances.mark_answered(item.started.id)
+        self._books.settle(item)
         false = isinstance(item, Closed) and item.outcome is Outcome.NO_SPEECH
         if false and item.started.boot is None:
             about, since = str(item.started.seq), item.started.at

@@ -190,8 +190,7 @@ def test_with_the_real_vad_a_recording_from_the_middle_gives_the_same() -> None:
 
 def test_nothing_is_recorded_twice_unless_somebody_asks() -> None:
     flight = recorder(1.0, ("command", "false_opening", "error"))
-    ear = Ear(Voices(), Gate(), new_ear(Voices(), Gate(), Notebook())._segmenter._identify,
-              witness=flight)  # fmt: skip
+    ear = new_ear_for(flight)
     assert isinstance(flight.take(Record("command", "", COMMAND), MICROPHONE), CommandError)
     ear.hear(Block(sound("." * 100), 0, 0.0))
     assert isinstance(flight.take(Record("hunch"), MICROPHONE), CommandError)
@@ -213,8 +212,7 @@ def test_nothing_is_recorded_twice_unless_somebody_asks() -> None:
 
 def test_a_wipe_leaves_nothing() -> None:
     flight = recorder()
-    ear = Ear(Voices(), Gate(), new_ear(Voices(), Gate(), Notebook())._segmenter._identify,
-              witness=flight)  # fmt: skip
+    ear = new_ear_for(flight)
     ear.hear(Block(sound("#" * 100), 0, 0.0))
     flight.wipe()
     assert isinstance(flight.take(Record("command", "", COMMAND), MICROPHONE), CommandError)
@@ -224,8 +222,7 @@ def test_a_wipe_leaves_nothing() -> None:
 
 def test_what_is_no_recording_and_what_was_cut_is_told_apart() -> None:
     flight = recorder()
-    ear = Ear(Voices(), Gate(), new_ear(Voices(), Gate(), Notebook())._segmenter._identify,
-              witness=flight)  # fmt: skip
+    ear = new_ear_for(flight)
     ear.hear(Block(sound("." * 30), 0, 0.0))
     whole = encode(taken(flight), T)
     assert decode(b"RIFF") is None
@@ -236,3 +233,20 @@ def test_what_is_no_recording_and_what_was_cut_is_told_apart() -> None:
         decode(whole.replace(b'"v":1', b'"v":2'))
     with pytest.raises(ValueError, match="cannot be read"):
         decode(whole.replace(b'"v":1', b'"v":['))
+
+
+def test_what_was_heard_by_other_settings_is_of_no_recording_with_the_new_ones() -> None:
+    flight = recorder()
+    ear = new_ear_for(flight)
+    ear.hear(Block(sound("#" * 30), 0, 0.0))
+    flight.retune({"audio.frame_ms": 20, "vad.hangover_ms": 200})
+    assert taken(flight).decisions.voices == "#" * 30, "they are the same"
+    flight.retune({"audio.frame_ms": 20, "vad.hangover_ms": 300})
+    ear.hear(Block(sound("." * 10), 9600, 0.6))
+    recording = taken(flight)
+    assert (recording.pcm, recording.settings["vad.hangover_ms"]) == (sound("." * 10), 300)
+
+
+def new_ear_for(flight: Recorder) -> Ear:
+    numbers = new_ear(Voices(), Gate(), Notebook())._segmenter._identify
+    return Ear(Voices(), Gate(), numbers, witness=flight)
