@@ -41,6 +41,7 @@ _BY_SECTION: dict[str, dict[Effect, str]] = {
         "early_commit_ms min_utterance_ms max_utterance_s",
     },
     "listen": {Effect.LIVE: "mode window_s"},
+    "recorder": {Effect.RESTART: "seconds on max_mb max_age_h"},
     "provider": {
         Effect.LIVE: "languages connect idle_s connect_timeout_s max_attempts rotate_s",
         Effect.SESSION: "name url region key_file ca_file language chunk_ms answer_timeout_s",

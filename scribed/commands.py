@@ -18,6 +18,7 @@ from scribed.capture.orders import Flush, Listen, Mute, Robot
 from scribed.delivery import commands
 from scribed.delivery.schemas import Muted
 from scribed.model import Command, CommandError, Outcome, Reply, RobotDoes
+from scribed.recording import Record
 from scribed.store.worker import Remember
 from scribed.uplink.waiting import Purge
 from scribed.worker import Mailbox
@@ -87,6 +88,8 @@ class Commands:
                 self._capture.put(Flush(command))
             case "robot_speaking" | "robot_moving" | "listen":
                 self._timed(command)
+            case "record":
+                self._capture.put(Record("command", "", command))
             case "state":
                 command.answer.put(Reply(command.token, self._state()))
             case "spool" if command.args.get("verb") == "purge":

@@ -138,6 +138,17 @@ class ProviderSection(_Section, frozen=True):
     openmind: OpenMind = OpenMind()
 
 
+class Recorder(_Section, frozen=True):
+    seconds: Annotated[float, Meta(ge=0, le=120)] = 0.0
+    on: tuple[Literal["error", "false_opening", "command"], ...] = (
+        "error",
+        "false_opening",
+        "command",
+    )
+    max_mb: Annotated[int, Meta(ge=1, le=4096)] = 64
+    max_age_h: Annotated[float, Meta(ge=0.01, le=8760)] = 72.0
+
+
 class Retry(_Section, frozen=True):
     initial_s: Annotated[float, Meta(ge=0.05, le=60)] = 0.5
     max_s: Annotated[float, Meta(ge=1, le=3600)] = 30.0
@@ -185,7 +196,16 @@ class Mqtt(_Section, frozen=True):
     keepalive_s: Annotated[int, Meta(ge=5, le=3600)] = 15
     will_delay_s: Annotated[int, Meta(ge=0, le=3600)] = 5
     commands: tuple[
-        Literal["mute", "robot_speaking", "robot_moving", "listen", "flush", "restate", "state"],
+        Literal[
+            "mute",
+            "robot_speaking",
+            "robot_moving",
+            "listen",
+            "flush",
+            "restate",
+            "state",
+            "record",
+        ],
         ...,
     ] = ("mute", "robot_speaking", "robot_moving", "listen", "flush", "state")
 
@@ -211,6 +231,7 @@ class Config(_Section, frozen=True):
     audio: Audio = Audio()
     vad: Vad = Vad()
     listen: Listen = Listen()
+    recorder: Recorder = Recorder()
     provider: ProviderSection = ProviderSection()
     retry: Retry = Retry()
     spool: Spool = Spool()

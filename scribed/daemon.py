@@ -16,6 +16,7 @@ from typing import Any
 from scribed import __version__, clock, parts
 from scribed.capture.heed import Heed
 from scribed.capture.posting import PIECE_MS, SETTLING
+from scribed.capture.recorder import Recorder
 from scribed.capture.worker import Capture, SourceEnded
 from scribed.commands import MUTE_FACT, mute_reasons
 from scribed.config import Config
@@ -32,6 +33,7 @@ from scribed.service.credentials import mqtt_password
 from scribed.service.names import new_id
 from scribed.service.timesync import clock_synced
 from scribed.store.opening import Opened, open_store
+from scribed.store.recordings import Recordings
 from scribed.store.worker import Remember, Reserve, Store
 from scribed.supervisor import Supervisor, Workers
 from scribed.uplink.worker import Uplink
@@ -124,6 +126,13 @@ class Daemon:
             uplink=uplink.inbox,
             delivery=delivery.inbox,
             supervisor=self._mailbox,
+            recordings=Recordings(
+                state,
+                config.recorder,
+                min_free_bytes=config.spool.min_free_mb << 20,
+                now=clock.now,
+                wall=clock.wall,
+            ),
         )
         control = Control(runtime=runtime, supervisor=self._mailbox)
         self._supervisor = Supervisor(
@@ -218,7 +227,15 @@ class Daemon:
             ),
             silent_s=parts.silent_s(audio),
             conditioner=parts.conditioner(audio),
+            recorder=self._new_recorder(),
         )
+
+    def _new_recorder(self) -> Recorder | None:
+        """None: nothing is to be kept in memory."""
+        wanted = self._config.recorder
+        if not wanted.seconds:
+            return None
+        return Recorder(wanted.seconds, wanted.on, parts.gate_settings(self._config), __version__)
 
 
 def _spent(fact: str) -> tuple[str, float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from scribed.errors import Remedy
 from scribed.model import Answer, Block, Device, UtteranceId
@@ -49,6 +49,19 @@ class Vad(Protocol):
 
     def reset(self) -> None:
         """Forget the frames before: the next one does not follow them."""
+        ...
+
+
+@runtime_checkable
+class Remembering(Protocol):
+    """A `Vad` whose memory can be taken out and put into another."""
+
+    def state(self) -> bytes | None:
+        """What it remembers of the frames before; None: this one cannot say."""
+        ...
+
+    def restore(self, state: bytes) -> None:
+        """Remember that instead. Raises `ValueError` where it is another kind's."""
         ...
 
 

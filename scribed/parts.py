@@ -9,6 +9,7 @@ import hashlib
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -162,6 +163,12 @@ def vad(settings: VadSection) -> Callable[[], Vad]:
     from scribed.capture.vad import WebRtcVad  # noqa: PLC0415 -- only where the gate runs
 
     return lambda: WebRtcVad(settings.aggressiveness)
+
+
+def gate_settings(config: Config) -> dict[str, Any]:
+    """All that the gate depends on, by key path: what a recording tells of it."""
+    vad = {f"vad.{name}": getattr(config.vad, name) for name in config.vad.__struct_fields__}
+    return {"audio.frame_ms": config.audio.frame_ms, **vad}
 
 
 def reopens(audio: Audio) -> bool:

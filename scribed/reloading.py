@@ -183,6 +183,7 @@ class Reloading:
                 chunk_bytes=pcm_bytes(config.provider.chunk_ms),
                 stall_s=parts.stall_s(config.audio),
                 silent_s=parts.silent_s(config.audio),
+                gate_settings=parts.gate_settings(config),
                 new_vad=new_vad,
                 new_conditioner=new_conditioner,
                 open_source=new_source,

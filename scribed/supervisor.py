@@ -36,6 +36,7 @@ from scribed.model import (
     Reply,
     Retuned,
 )
+from scribed.recording import Record
 from scribed.reloading import Reloading
 from scribed.service import notify
 from scribed.service.control import Control
@@ -172,6 +173,8 @@ class Supervisor:
     def note(self, item: object) -> None:
         """Something changed, or is asked for: pass it on, and say how the daemon is now."""
         if isinstance(item, (Alert, AlertCleared)):
+            if isinstance(item, Alert) and item.severity == "error":
+                self.workers.capture.inbox.put(Record("error", item.code))
             self.workers.delivery.inbox.put(self._alerts.take(item))
         elif isinstance(item, Event):
             self.workers.delivery.inbox.put(item)

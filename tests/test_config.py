@@ -19,7 +19,9 @@ from scribed.errors import ConfigError, ExitStatus
 
 THE_FILE = Path(__file__).parent.parent / "config" / "scribed.toml"
 KEY = re.compile(r"^# (?=\w+ = )", re.MULTILINE)
-COMMANDS = '"mute", "robot_speaking", "robot_moving", "listen", "flush", "restate", "state"'
+COMMANDS = (
+    '"mute", "robot_speaking", "robot_moving", "listen", "flush", "restate", "state", "record"'
+)
 
 
 def read(text: str, **variables: str) -> Config:

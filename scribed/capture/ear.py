@@ -9,7 +9,8 @@ from scribed.capture.conditioning import Conditioner
 from scribed.capture.levels import Meter, quietest
 from scribed.capture.proof import Proof, Sound
 from scribed.capture.segmenter import Gate, GateEvent, Segmenter
-from scribed.interfaces import Vad
+from scribed.capture.trace import Trace, Witness
+from scribed.interfaces import Remembering, Vad
 from scribed.model import (
     SAMPLE_BYTES,
     Block,
@@ -20,6 +21,7 @@ from scribed.model import (
     pcm_bytes,
     seconds,
 )
+from scribed.recording import VOICED, Stand
 
 METER_EVERY = 5
 """Levels are measured on one frame in so many: 10 a second are plenty, and need no numpy."""
@@ -33,6 +35,7 @@ class Ear:
 
     `silent_s` is that of `Proof`. With a `conditioner` the VAD and the utterances get what it makes
     of the sound; levels and proof are always those of the sound as the microphone gave it.
+    `witness` is told each decision, and the sound as the VAD got it.
     """
 
     def __init__(
@@ -43,6 +46,7 @@ class Ear:
         *,
         silent_s: float | None = None,
         conditioner: Conditioner | None = None,
+        witness: Witness | None = None,
     ) -> None:
         self._vad, self._meter = vad, Meter()
         self._conditioner = conditioner
@@ -53,6 +57,9 @@ class Ear:
         self._frame_s = gate.frame_ms / 1000
         self._metered_samples = METER_EVERY * self._frame_bytes // SAMPLE_BYTES
         self._frames = 0
+        self._trace, self._witness = Trace(), witness
+        if witness is not None:
+            self._segmenter.trace = self._trace
 
     def retune(self, gate: Gate, *, silent_s: float | None) -> None:
         """Hear by other settings from now on; only while nobody is engaged, and with frames of the
@@ -120,7 +127,12 @@ class Ear:
 
     def close(self, reason: EndReason) -> list[GateEvent]:
         """End the open utterance, if any, for a reason outside the gate; forget the pre-roll."""
-        return self._with_levels(self._segmenter.close(reason))
+        if self._witness is None:
+            return self._with_levels(self._segmenter.close(reason))
+        self._trace.note(f"close {reason.value}")
+        events = self._segmenter.close(reason)
+        self._witness.noted(self._trace.take().notes)
+        return self._with_levels(events)
 
     def reset(self) -> None:
         """What is heard next does not follow what was heard before."""
@@ -128,20 +140,42 @@ class Ear:
         if self._conditioner:
             self._conditioner.reset()
         self._proof.anew()
+        if self._witness is not None:
+            self._witness.noted([(0, "reset")])
 
     def lose(self) -> None:
         """The source is gone, and what was wrong with its sound."""
         self._proof.forget()
 
+    def stand(self) -> Stand | None:
+        """How the gate stands, for `go_on_from()`; None where that cannot be told."""
+        gate = self._segmenter.stand()
+        vad = self._vad.state() if gate and isinstance(self._vad, Remembering) else None
+        return None if gate is None or vad is None else Stand(vad, gate)
+
+    def go_on_from(self, stand: Stand, before: Block) -> None:
+        """Stand so, as if the same had been heard before; `before`: see `Segmenter.go_on_from()`.
+
+        Raises `ValueError` where the VAD is another one.
+        """
+        if not isinstance(self._vad, Remembering):
+            raise ValueError("this VAD cannot go on from where another was")  # noqa: TRY004 -- said
+        self._vad.restore(stand.vad)
+        self._segmenter.go_on_from(stand.gate, before)
+
     def _hear(self, block: Block) -> list[GateEvent]:
+        if (witness := self._witness) is not None and witness.wants_stand:
+            witness.stands(self.stand())
         self._proof.part(block.pcm)
-        pcm = block.pcm
+        pcm = gate_pcm = block.pcm
         if self._conditioner is None:
             events = self._segmenter.feed(block, self._decide(pcm, pcm))
         else:
-            conditioned = self._conditioner(pcm)
-            decisions = self._decide(conditioned.gate, pcm)
-            events = self._segmenter.feed(block._replace(pcm=conditioned.uplink), decisions)
+            gate_pcm, uplink_pcm = self._conditioner(pcm)
+            decisions = self._decide(gate_pcm, pcm)
+            events = self._segmenter.feed(block._replace(pcm=uplink_pcm), decisions)
+        if witness is not None:
+            witness.heard(block._replace(pcm=gate_pcm), self._trace.take())
         return self._with_levels(events) if events else events
 
     def _decide(self, pcm: bytes, heard: bytes) -> list[bool]:
@@ -151,6 +185,8 @@ class Ear:
             frame = pcm[start : start + self._frame_bytes]
             voiced = self._vad(frame)
             decisions.append(voiced)
+            if self._witness is not None:
+                self._trace.voice(VOICED if voiced else ".")
             self._frames += 1
             if self._frames % METER_EVERY == 0:
                 frame = heard[start : start + self._frame_bytes]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,6 +12,7 @@ from scribed.config import Echo, Motion
 from scribed.config import Listen as Windows
 from scribed.interfaces import Source, Vad
 from scribed.model import Command, CommandError, Reply, RobotDoes
+from scribed.recording import Record
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +90,7 @@ class Retune:
     chunk_bytes: int
     stall_s: float
     silent_s: float | None
+    gate_settings: Mapping[str, Any]  #: what a recording tells of all that
     new_vad: Callable[[], Vad] | None = None
     new_conditioner: Callable[[], Conditioner | None] | None = None
     open_source: Callable[[], Source] | None = None
@@ -103,6 +105,20 @@ class Retune:
             new_conditioner=self.new_conditioner or earlier.new_conditioner,
             open_source=self.open_source or earlier.open_source,
         )
+
+
+def refuse(asked: Record, error: CommandError) -> None:
+    """Tell who asked for a recording, if anybody waits, why there is none."""
+    if asked.command is not None:
+        asked.command.answer.put(Reply(asked.command.token, error=error))
+
+
+def too_late(order: Mute | Flush | Robot | Listen | Record) -> None:
+    """Answer what came when nothing is listened to any more."""
+    if isinstance(order, Record):
+        _refuse(order.command)
+    else:
+        order.too_late()
 
 
 def _answer(command: Command | None, result: dict[str, Any]) -> None:

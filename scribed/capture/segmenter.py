@@ -21,6 +21,8 @@ closed ────────────────────────�
   voiced frame: `UtterancePaused` comes where all its speech so far is posted as audio (so not while
   any of it is held back), `UtteranceResumed` just before the next that is. One that ends without
   having resumed has said nothing since.
+
+With a `trace` it says of each frame how it stands behind it, and what it did.
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from scribed.capture.trace import Trace
 from scribed.model import (
     RATE,
     SAMPLE_BYTES,
@@ -44,6 +47,7 @@ from scribed.model import (
     UtteranceResumed,
     UtteranceStarted,
 )
+from scribed.recording import CANDIDATE, CLOSED, OPEN, VOICED, GateStand
 
 GateEvent = SegmentEvent | UtteranceHeld | UtterancePaused | UtteranceResumed
 
@@ -96,6 +100,7 @@ class Segmenter:
         identify: Callable[[float, UtteranceId | None], UtteranceStarted],
         quietest: Callable[[Sequence[bytes]], int],
     ) -> None:
+        self.trace: Trace | None = None
         self._identify, self._quietest = identify, quietest
         self._window: collections.deque[bool] = collections.deque()
         self._before: collections.deque[_Frame] = collections.deque()
@@ -165,6 +170,7 @@ class Segmenter:
         events: list[GateEvent] = []
         lost = 0
         if self._expected is not None and block.position != self._expected:
+            self._note(f"lost {block.position - self._expected}")
             lost = self._gap(block.position - self._expected, events)
         self._expected = block.position + len(block.pcm) // SAMPLE_BYTES
         if not lost and self._goes_on(voiced):
@@ -184,6 +190,37 @@ class Segmenter:
         self._expected = None
         self._clear()
         return _merged(events)
+
+    def stand(self) -> GateStand | None:
+        """How it stands, for `go_on_from()`; None while it cannot say that in a few words."""
+        if self._candidate is not None or self._held or any(frame.lost for frame in self._before):
+            return None
+        return GateStand(
+            before="".join(VOICED if frame.voiced else "." for frame in self._before),
+            window=len(self._window),
+            is_open=self._id is not None,
+            paused=self._paused,
+            silence=self._silence,
+            sent=self._sent,
+            sent_voiced=self._sent_voiced,
+            lost=self._lost,
+        )
+
+    def go_on_from(self, stand: GateStand, before: Block) -> None:
+        """Stand so; `before` has the frames of `stand.before`, and ends where the next begin."""
+        self._clear()
+        for n, said in enumerate(stand.before):
+            start = n * self._frame_bytes
+            pcm = before.pcm[start : start + self._frame_bytes]
+            self._before.append(_Frame(pcm, before.at + n * self._frame_s, said == VOICED, 0))
+        if stand.window:
+            self._window.extend(said == VOICED for said in stand.before[-stand.window :])
+        if stand.is_open:
+            self._id = UtteranceId("before")
+        self._voiced_until = before.end
+        self._silence, self._paused, self._lost = stand.silence, stand.paused, stand.lost
+        self._sent, self._sent_voiced = stand.sent, stand.sent_voiced
+        self._expected = before.position + len(before.pcm) // SAMPLE_BYTES
 
     @property
     def _silence_until(self) -> int:
@@ -212,6 +249,8 @@ class Segmenter:
                 self._voiced_until = block.at + n * self._frame_s + self._frame_s
             else:
                 self._silence += 1
+            if self.trace is not None:
+                self.trace.stood(OPEN)
         self._sent += len(voiced)
         return UtteranceAudio(self._id, block.pcm)
 
@@ -225,6 +264,13 @@ class Segmenter:
             self._window.append(frame.voiced)
             if frame.voiced and sum(self._window) >= self._start:
                 self._trigger(events)
+        if self.trace is not None:
+            idle = CLOSED if self._candidate is None else CANDIDATE
+            self.trace.stood(idle if self._id is None else OPEN)
+
+    def _note(self, words: str) -> None:
+        if self.trace is not None:
+            self.trace.note(words)
 
     def _trigger(self, events: list[GateEvent]) -> None:
         frames = list(self._before)
@@ -260,6 +306,7 @@ class Segmenter:
     def _open(
         self, frames: list[_Frame], continues: UtteranceId | None, events: list[GateEvent]
     ) -> None:
+        self._note(f"open {len(frames)}{' continues' if continues else ''}")
         started = self._identify(frames[0].at, continues)
         self._id, self._voiced_until = started.id, frames[0].at
         events.append(started)
@@ -284,6 +331,7 @@ class Segmenter:
     def _pause_if_silent(self, events: list[GateEvent]) -> None:
         if self._id is not None and self._silence >= self._silence_until:
             self._paused = True
+            self._note("pause")
             events.append(UtterancePaused(self._id))
 
     def _cut(self, events: list[GateEvent]) -> None:
@@ -304,6 +352,7 @@ class Segmenter:
         assert self._id is not None
         if frame.voiced and self._paused:
             self._paused = False
+            self._note("resume")
             events.append(UtteranceResumed(self._id))
         events.append(UtteranceAudio(self._id, frame.pcm))
         self._sent += 1
@@ -318,15 +367,15 @@ class Segmenter:
         if reason is EndReason.LENGTH:
             last = self._held[-1]
             self._voiced_until, self._sent_voiced = last.at + self._frame_s, self._sent
-        events.append(
-            UtteranceEnded(
-                self._id,
-                at=self._voiced_until,
-                reason=reason,
-                audio_ms=self._sent_voiced * self._gate.frame_ms,
-                lost_ms=round(self._lost * 1000 / RATE),
-            )
+        ended = UtteranceEnded(
+            self._id,
+            at=self._voiced_until,
+            reason=reason,
+            audio_ms=self._sent_voiced * self._gate.frame_ms,
+            lost_ms=round(self._lost * 1000 / RATE),
         )
+        self._note(f"end {reason.value} {ended.audio_ms} {ended.lost_ms}")
+        events.append(ended)
         self._clear()
 
     def _gap(self, lost: int, events: list[GateEvent]) -> int:

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import sys
+from typing import Any
+
 import webrtcvad
 
 from scribed.model import RATE, pcm_bytes
 
 _FRAME_BYTES = frozenset(map(pcm_bytes, (10, 20, 30)))
+
+STATE_BYTES = 736
+"""Of webrtcvad's VadInstT (common_audio/vad/vad_core.h): plain integers, no pointer, the same on
+every platform; the last four bytes are a 42 once it is made ready."""
+_READY = (42).to_bytes(4, sys.byteorder)
+_ROUNDING_BYTES = 32
+"""What an allocator may give more than it was asked for; an instance of another size is not ours to
+read."""
 
 
 class WebRtcVad:
@@ -23,4 +34,44 @@ class WebRtcVad:
         return bool(self._is_speech(frame, RATE))
 
     def reset(self) -> None:
-        self._is_speech = webrtcvad.Vad(self._aggressiveness).is_speech
+        self._own = webrtcvad.Vad(self._aggressiveness)
+        self._is_speech = self._own.is_speech
+
+    def state(self) -> bytes | None:
+        """See `Remembering`: webrtcvad itself gives no such thing, so its memory is read."""
+        import ctypes  # noqa: PLC0415 -- 1 MB, and only where somebody asks
+
+        address = _address(self._own)
+        state = ctypes.string_at(address, STATE_BYTES) if address else b""
+        return state if state.endswith(_READY) else None
+
+    def restore(self, state: bytes) -> None:
+        import ctypes  # noqa: PLC0415 -- as above
+
+        self.reset()
+        address = _address(self._own)
+        if len(state) != STATE_BYTES or not state.endswith(_READY) or not address:
+            raise ValueError("that is not how this webrtcvad remembers")
+        ctypes.memmove(address, state, STATE_BYTES)
+        self._own.set_mode(self._aggressiveness)  # whose thresholds lie there as well
+
+
+def _address(vad: Any) -> int | None:
+    """Where the instance behind `vad` lies; None where it does not look as expected."""
+    import ctypes  # noqa: PLC0415 -- as above
+
+    capsule, api = getattr(vad, "_vad", None), ctypes.pythonapi
+    if type(capsule).__name__ != "PyCapsule":
+        return None
+    api.PyCapsule_GetName.restype = ctypes.c_char_p
+    api.PyCapsule_GetName.argtypes = [ctypes.py_object]
+    api.PyCapsule_GetPointer.restype = ctypes.c_void_p
+    api.PyCapsule_GetPointer.argtypes = [ctypes.py_object, ctypes.c_char_p]
+    address: int = api.PyCapsule_GetPointer(capsule, api.PyCapsule_GetName(capsule))
+    library = ctypes.CDLL(None)
+    if not hasattr(library, "malloc_usable_size"):
+        return None
+    library.malloc_usable_size.restype = ctypes.c_size_t
+    library.malloc_usable_size.argtypes = [ctypes.c_void_p]
+    size: int = library.malloc_usable_size(address)
+    return address if STATE_BYTES <= size <= STATE_BYTES + _ROUNDING_BYTES else None

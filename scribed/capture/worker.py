@@ -24,10 +24,11 @@ from scribed.capture.ear import Ear
 from scribed.capture.heed import Heed
 from scribed.capture.losses import Losses
 from scribed.capture.numbering import Numbering
-from scribed.capture.orders import Flush, Listen, Mute, Retune, Robot
-from scribed.capture.posting import Posting
+from scribed.capture.orders import Flush, Listen, Mute, Retune, Robot, refuse, too_late
+from scribed.capture.posting import SETTLING, Posting
 from scribed.capture.presence import Presence
 from scribed.capture.proof import Sound
+from scribed.capture.recorder import Recorder
 from scribed.capture.segmenter import Gate, GateEvent
 from scribed.capture.waits import READ_S, Waits
 from scribed.errors import SourceError
@@ -37,6 +38,7 @@ from scribed.model import (
     SAMPLE_BYTES,
     Attention,
     Block,
+    CommandError,
     Device,
     EndReason,
     Retuned,
@@ -45,11 +47,12 @@ from scribed.model import (
     UtteranceId,
     UtteranceStarted,
 )
+from scribed.recording import KeepRecording, Record, RecordingKept
 from scribed.worker import Budget, Mailbox, Stop, Worker
 
 __all__ = ("Capture", "Flush", "Hearing", "Listen", "Mute", "Retune", "Robot", "SourceEnded")
 
-Order = Mute | Flush | Robot | Listen
+Order = Mute | Flush | Robot | Listen | Record
 
 REOPEN_FIRST_S, REOPEN_MAX_S = 0.25, 2.0
 OPEN_BOUND_S = 10.0
@@ -96,7 +99,8 @@ class Capture(Worker):
     nothing, and nor must `begun`, which is that of `Posting`. `last_heard` is what an earlier run
     of this boot told `mark` last. `muted`: start without hearing anything, until `Mute(on=False)`
     comes. `heed` says what of it is listened to. `silent_s` is that of `Proof`, None where the
-    source is no microphone, `conditioner` of `Ear`.
+    source is no microphone, `conditioner` of `Ear`. With a `recorder` the last seconds are recorded
+    on request (`Record`): the store writes them.
     """
 
     def __init__(
@@ -124,10 +128,11 @@ class Capture(Worker):
         heed: Heed | None = None,
         silent_s: float | None = None,
         conditioner: Conditioner | None = None,
+        recorder: Recorder | None = None,
         mono_offset: Callable[[], float] = clock.mono_offset,
     ) -> None:
         super().__init__("capture", supervisor)
-        self.inbox: Mailbox[Stop | SeqReserved | Retune | Order] = Mailbox()
+        self.inbox: Mailbox[Stop | SeqReserved | RecordingKept | Retune | Order] = Mailbox()
         self._heed = heed or Heed()
         self.report = Hearing(Device(""), deaf_to=self._heed.deaf_to(clock.now()))
         self._mail = select.poll()
@@ -136,8 +141,14 @@ class Capture(Worker):
         self._goes_on = reopen  # what was opened last: a download begins where it ended, not anew
         self._frame_s, self._stall_s = gate.frame_ms / 1000, stall_s
         self._numbering = Numbering(new_id, next_seq, reserved, want_numbers)
+        self._recorder, self._store = recorder, store
         self._ear = Ear(
-            vad, gate, self._numbering.identify, silent_s=silent_s, conditioner=conditioner
+            vad,
+            gate,
+            self._numbering.identify,
+            silent_s=silent_s,
+            conditioner=conditioner,
+            witness=recorder,
         )
         self._posting = Posting(
             store=store,
@@ -350,7 +361,10 @@ class Capture(Worker):
                 case Retune():
                     self._retune = item.after(self._retune)
                     self._retune_by = clock.now() + RETUNE_S
-                case Mute() | Flush() | Robot() | Listen():
+                case RecordingKept():
+                    if self._recorder is not None and (waiting := self._recorder.kept()):
+                        self._orders.append(waiting)
+                case Mute() | Flush() | Robot() | Listen() | Record():
                     self._orders.append(item)
 
     def _obey(self) -> None:
@@ -360,16 +374,6 @@ class Capture(Worker):
         """
         while self._orders:
             match order := self._orders.popleft():
-                case Flush():
-                    flushed = self._ear.is_open
-                    if flushed:
-                        self._cut_short(EndReason.FLUSH)
-                    order.done(flushed=flushed)
-                case Robot(does=does):
-                    self._heed_robot(does)
-                    order.done(left_s=self._heed.doings.of(does).left_s(does.id, does.at))
-                case Listen(at=at, ttl_s=ttl_s):
-                    order.done(left_s=self._heed.listen(at, ttl_s))
                 case Mute(on=on) if on:
                     self._closing.append(order)
                     if not self._muted:
@@ -379,6 +383,37 @@ class Capture(Worker):
                     if self._muted:
                         self._unmute()
                     order.done()
+                case _:
+                    self._do(order)
+
+    def _do(self, order: Flush | Robot | Listen | Record) -> None:
+        match order:
+            case Flush():
+                flushed = self._ear.is_open
+                if flushed:
+                    self._cut_short(EndReason.FLUSH)
+                order.done(flushed=flushed)
+            case Robot(does=does):
+                self._heed_robot(does)
+                order.done(left_s=self._heed.doings.of(does).left_s(does.id, does.at))
+            case Listen(at=at, ttl_s=ttl_s):
+                order.done(left_s=self._heed.listen(at, ttl_s))
+            case Record():
+                self._record(order)
+
+    def _record(self, asked: Record) -> None:
+        """Hand what was heard last to the store; it answers."""
+        if self._recorder is None:
+            error = CommandError("failed", "nothing is recorded: set recorder.seconds")
+        else:
+            taken = self._recorder.take(asked, self.report.device)
+            if not isinstance(taken, CommandError):
+                if self._store.put(KeepRecording(taken, asked.command), spare=SETTLING):
+                    return
+                self._recorder.kept()
+                taken = CommandError("busy", "the store is stuck; ask again later")
+            error = taken
+        refuse(asked, error)
 
     def _settle(self) -> bool:
         """Go by the configuration that has come, once nobody is engaged; whether the source is to
@@ -391,6 +426,8 @@ class Capture(Worker):
         self._retune = None
         self._ear.renew(new.new_vad, new.new_conditioner)
         self._ear.retune(new.gate, silent_s=new.silent_s)
+        if self._recorder is not None:
+            self._recorder.retune(new.gate_settings)
         self._heed.retune(new.echo, new.motion, new.listen)
         self._posting.retune(new.chunk_bytes)
         self._stall_s = new.stall_s
@@ -410,6 +447,8 @@ class Capture(Worker):
     def _mute(self) -> None:
         self._muted = True
         self._cut_short(EndReason.MUTED)
+        if self._recorder is not None:
+            self._recorder.wipe()
         self._losses.heard(clock.now())  # what a restart had cost ends here, if nothing was heard
         self.report = self.report._replace(level_dbfs=None, sound=Sound())
 
@@ -449,4 +488,4 @@ class Capture(Worker):
         if self._muted:
             self._tell_muted()
         for order in self._orders:
-            order.too_late()
+            too_late(order)

@@ -61,6 +61,11 @@ _ASKS: Mapping[str, Ask] = {
         "Ask for the state now.",
         "the fields of `stt.state/1`, and `status_line`: the same in words",
     ),
+    "record": Ask(
+        "Write what the flight recorder has (`[recorder]`): the last seconds of what the gate "
+        "heard, with its decisions, for `scribed replay`. Not while muted.",
+        "`name` of the file, `path` on the robot, `audio_ms`",
+    ),
 }
 
 ASKS: Mapping[str, Ask] = {name: _ASKS[name] for name in COMMANDS}

@@ -243,5 +243,6 @@ FIELDS: Mapping[type, Fields] = {
     commands.Flush: _ASKING,
     commands.Restate: {"since_seq": Field("the highest seq that you have"), **_ASKING},
     commands.AskState: _ASKING,
+    commands.Record: _ASKING,
 }
 """By type: every field of it, and no other."""

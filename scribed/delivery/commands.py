@@ -63,6 +63,10 @@ class Restate(Asking, frozen=True, kw_only=True):
     since_seq: Annotated[int, Meta(ge=0, le=MAX_SEQ)]
 
 
+class Record(Asking, frozen=True, kw_only=True):
+    pass
+
+
 class AskState(Asking, frozen=True, kw_only=True):
     pass
 
@@ -75,6 +79,7 @@ TAKES: Mapping[str, type[Asking]] = {
     "flush": Flush,
     "restate": Restate,
     "state": AskState,
+    "record": Record,
 }
 COMMANDS = tuple(TAKES)
 
@@ -207,6 +212,7 @@ _EXAMPLE = {
     "flush": "{}",
     "restate": '{"since_seq": 17}',
     "state": "{}",
+    "record": "{}",
 }
 
 

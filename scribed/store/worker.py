@@ -34,6 +34,7 @@ from scribed.model import (
     UtteranceCut,
     UtteranceHeld,
 )
+from scribed.recording import KeepRecording, Record, RecordingKept
 from scribed.store.acked import Acked
 from scribed.store.ballast import Ballast
 from scribed.store.begun import Begun
@@ -44,6 +45,7 @@ from scribed.store.ledger import Ledger, LedgerError
 from scribed.store.numbers import Numbers
 from scribed.store.pages import PAGE, Restating
 from scribed.store.pending import Remember
+from scribed.store.recordings import Recordings
 from scribed.store.recovery import CLEAN, LAST_FRAME, Recovery
 from scribed.store.report import Report
 from scribed.store.sequence import Sequence
@@ -102,6 +104,7 @@ Post = (
     | Retune
     | Command
     | Remember
+    | KeepRecording
     | Stop
 )
 
@@ -111,7 +114,8 @@ class Store(Worker):
 
     `capture` gets a `SeqReserved` for each `Reserve`; `uplink` the utterances recovered, and
     `Kept`, `Loaded` and `Gone`; `delivery` the same utterances, what earlier runs did not publish,
-    and `Restated` in pages.
+    and `Restated` in pages. `capture` is also asked to record where an utterance ended without
+    text, and told of each recording that it is written.
     """
 
     def __init__(
@@ -132,6 +136,7 @@ class Store(Worker):
         uplink: Mailbox[Any],
         delivery: Mailbox[Any],
         supervisor: Mailbox[Any],
+        recordings: Recordings,
         now: Callable[[], float] = clock.now,
     ) -> None:
         super().__init__("store", supervisor)
@@ -139,6 +144,7 @@ class Store(Worker):
         self._books = Books(ledger, acked, ballast, config.keep_published_min * 60)
         self._spool, self._last_frame = spool, last_frame
         self._capture, self._uplink, self._delivery, self._now = capture, uplink, delivery, now
+        self._recordings = recordings
         self._troubles = Troubles()
         self._shelf = Shelf(
             utterances, begun, self._books, self._troubles, lambda item: self._post(uplink, item)
@@ -195,6 +201,7 @@ class Store(Worker):
             self._books.due_at(),
             self._shelf.due_at(),
             self._numbers.due_at(),
+            self._recordings.due_at,
         ]
         return min(at for at in until if at is not None)
 
@@ -215,6 +222,8 @@ class Store(Worker):
         now = self._looked_at = self._now()
         self._shelf.look_after(now)
         self._numbers.look_after(now)
+        if self._recordings.look_after():
+            self._post(self._capture, RecordingKept())
         due_at = self._books.due_at()
         if due_at is not None and now >= due_at:
             self._commit()
@@ -236,28 +245,44 @@ class Store(Worker):
     def _take(self, item: Post) -> None:
         match item:
             case Final() | Closed():
-                self._shelf.answered(item.started)
-                self._books.settle(item)
+                self._settle(item)
             case Delivered():
                 self._delivered(item)
-            case Load():
-                self._shelf.load(item.id)
-            case LinkWell():
-                self._shelf.link(self._now(), well=item.well)
+            case Load() | LinkWell():
+                self._shelve(item)
             case Reserve():
                 self._capture.put(SeqReserved(self._numbers.reserve(item.next_seq, self._now())))
             case Remember():
                 self._books.remember(item)
             case Command():
                 self._obey(item)
-            case Retune(number=number, spool=spool):
-                self._books.keep_s = spool.keep_published_min * 60
-                self._shelf.utterances.retune(spool)
-                self.supervisor.put(Retuned(self.name, number))
+            case Retune():
+                self._retune(item)
+            case KeepRecording():
+                self._recordings.begin(item)
             case Stop():
                 self._last = item
             case _:
                 self._shelf.take(item, self._now())
+
+    def _shelve(self, item: Load | LinkWell) -> None:
+        if isinstance(item, Load):
+            self._shelf.load(item.id)
+        else:
+            self._shelf.link(self._now(), well=item.well)
+
+    def _retune(self, item: Retune) -> None:
+        self._books.keep_s = item.spool.keep_published_min * 60
+        self._shelf.utterances.retune(item.spool)
+        self.supervisor.put(Retuned(self.name, item.number))
+
+    def _settle(self, item: Final | Closed) -> None:
+        self._shelf.answered(item.started)
+        self._books.settle(item)
+        false = isinstance(item, Closed) and item.outcome is Outcome.NO_SPEECH
+        if false and item.started.boot is None:
+            about, since = str(item.started.seq), item.started.at
+            self._capture.put(Record("false_opening", about, since=since))
 
     def _delivered(self, item: Delivered) -> None:
         self._books.delivered(item, self._now())
@@ -323,6 +348,7 @@ class Store(Worker):
         """Everything to where a reboot spares it; the next start finds it in order."""
         self.beat(DISK_S)
         self._shelf.secure(self._now())
+        self._recordings.close()
         facts: dict[str, str | None] = {CLEAN: "1"}
         if (last := self._last_frame.last) is not None:
             facts[LAST_FRAME] = as_text(last)

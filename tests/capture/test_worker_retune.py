@@ -27,6 +27,7 @@ def retune(number: int = 1, gate: Gate = GATE, listen: Listen | None = None) -> 
         chunk_bytes=3200,
         stall_s=60.0,
         silent_s=None,
+        gate_settings={"audio.frame_ms": 20},
     )
 
 

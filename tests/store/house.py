@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from scribed.config import Recorder
 from scribed.config import Spool as SpoolConfig
 from scribed.model import EarlierBoot
 from scribed.store.acked import Acked
@@ -12,6 +13,7 @@ from scribed.store.ballast import Ballast
 from scribed.store.begun import Begun
 from scribed.store.heard import LastFrame
 from scribed.store.ledger import Ledger
+from scribed.store.recordings import Recordings
 from scribed.store.recovery import Recovery, recover
 from scribed.store.sequence import Sequence
 from scribed.store.spool import Spool
@@ -121,6 +123,13 @@ class Life:
             uplink=self.uplink,
             delivery=self.delivery,
             supervisor=self.supervisor,
+            recordings=Recordings(
+                house.state,
+                Recorder(max_mb=1, max_age_h=1.0),
+                min_free_bytes=0,
+                now=lambda: house.now,
+                wall=lambda: house.now + house.boot.unix_offset,
+            ),
             now=lambda: house.now,
         )
         self.mailboxes.append(self.store.inbox)

@@ -1,0 +1,217 @@
+"""A flight recording: what the gate heard, each of its decisions, and how it stood before. Pure.
+
+A file is a WAV that any player takes, with a chunk of its own before the samples:
+
+```
+scrd    a line of JSON: format, settings, device, version, trigger, and how the gate stood
+        a line with a character for each frame: what the VAD said (`VOICES`)
+        another: how the gate stood behind it (`GATE`)
+        a line for each note: the number of the frame during or before which it was, and its words
+```
+Notes are what was done to the gate (`DONE_TO_IT`) and what it did (`IT_DID`).
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from scribed.model import RATE, SAMPLE_BYTES, Command, pcm_bytes
+
+VERSION = 1
+CHUNK = b"scrd"
+MAX_BYTES = 64 << 20
+"""A longer file is none of ours: two minutes are 4 MB."""
+
+VOICES = {"#": "a voice", ".": "none"}
+VOICED = "#"
+CLOSED, CANDIDATE, OPEN = GATE = ".?="
+"""Closed; a candidate, which may become an utterance; an utterance is open."""
+DONE_TO_IT = ("lost", "close", "reset")
+"""`lost SAMPLES` before the frame, `close REASON` from outside, `reset`: what follows is new."""
+IT_DID = ("open", "end", "pause", "resume")
+"""`open FRAMES [continues]`: with so many frames, the pre-roll among them; `end REASON AUDIO_MS
+LOST_MS`; `pause` and `resume` as `vad.early_commit_ms` has it."""
+
+Note = tuple[int, str]
+
+_FMT = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, RATE, RATE * SAMPLE_BYTES, SAMPLE_BYTES, 16)
+
+
+@dataclass(frozen=True, slots=True)
+class GateStand:
+    """How the gate stands between two frames, with no candidate and nothing held back."""
+
+    before: str = ""  #: `VOICES` of the frames that may become pre-roll
+    window: int = 0  #: how many of them count for the trigger
+    is_open: bool = False
+    paused: bool = False
+    silence: int = 0  #: frames
+    sent: int = 0  #: frames
+    sent_voiced: int = 0  #: frames
+    lost: int = 0  #: samples
+
+
+@dataclass(frozen=True, slots=True)
+class Stand:
+    """All that the gate's next decisions depend on, but for the sound."""
+
+    vad: bytes = field(repr=False)  #: what it remembers of the frames before
+    gate: GateStand
+
+
+@dataclass(frozen=True, slots=True)
+class Decisions:
+    """What the gate decided about a stretch of sound; equal where each byte of `text` is."""
+
+    voices: str  #: a character of `VOICES` for each frame
+    gate: str  #: one of `GATE` for each frame
+    notes: tuple[Note, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """As it stands in the file."""
+        notes = (f"{frame} {words}\n" for frame, words in self.notes)
+        return "".join([f"{self.voices}\n{self.gate}\n", *notes])
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """The last seconds of what the gate heard. `stand` is None where it could not be told: then the
+    same decisions cannot be had once more with certainty."""
+
+    pcm: bytes = field(repr=False)
+    decisions: Decisions
+    stand: Stand | None
+    settings: dict[str, Any]  #: key path → value, of `audio.frame_ms` and all of `[vad]`
+    device: str
+    device_rate: int | None
+    device_channels: int | None
+    version: str  #: of scribed
+    trigger: str  #: "error" | "false_opening" | "command"
+    about: str  #: the alert's code, or the utterance's number
+    at: float  #: when its first sample was heard
+
+    @property
+    def frame_ms(self) -> int:
+        return int(self.settings["audio.frame_ms"])
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Keep what was heard in the last seconds, because of `trigger`; answered when it is kept."""
+
+    trigger: str
+    about: str = ""
+    command: Command | None = None
+    since: float | None = None  #: when what it is about began: of no use without that
+
+
+@dataclass(frozen=True, slots=True)
+class KeepRecording:
+    """For the store: write it; to be followed by one `RecordingKept` to capture."""
+
+    recording: Recording
+    command: Command | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingKept:
+    """The store has done with the last `KeepRecording`, well or not: the next may come."""
+
+
+class _Head(msgspec.Struct, frozen=True):
+    v: int
+    version: str
+    t: str
+    trigger: str
+    about: str
+    device: str
+    device_rate: int | None
+    device_channels: int | None
+    settings: dict[str, Any]
+    stand: Stand | None
+
+
+def encode(recording: Recording, t: str) -> bytes:
+    """The file; `t` is when its first sample was heard, RFC 3339."""
+    head = _Head(
+        v=VERSION,
+        version=recording.version,
+        t=t,
+        trigger=recording.trigger,
+        about=recording.about,
+        device=recording.device,
+        device_rate=recording.device_rate,
+        device_channels=recording.device_channels,
+        settings=recording.settings,
+        stand=recording.stand,
+    )
+    own = msgspec.json.encode(head) + b"\n" + recording.decisions.text.encode()
+    own += b"\n" * (len(own) % 2)
+    chunks = _FMT + CHUNK + struct.pack("<I", len(own)) + own
+    chunks += b"data" + struct.pack("<I", len(recording.pcm)) + recording.pcm
+    return b"RIFF" + struct.pack("<I", 4 + len(chunks)) + b"WAVE" + chunks
+
+
+def decode(content: bytes) -> tuple[Recording, str] | None:
+    """The recording in a file and its `t`; None: a file that has no decisions in it.
+
+    Raises `ValueError` that says what is wrong with one that has.
+    """
+    chunks = _chunks(content)
+    if CHUNK not in chunks:
+        return None
+    pcm, form = chunks.get(b"data", b""), chunks.get(b"fmt ", b"")
+    if form[:16] != _FMT[8:]:
+        raise ValueError("its sound is not what was recorded: it was converted")
+    try:
+        line, voices, gate, *rest = chunks[CHUNK].decode("ascii").rstrip("\n").split("\n")
+        version = msgspec.json.decode(line, type=dict[str, Any]).get("v", 0)
+        if isinstance(version, int) and version > VERSION:
+            raise ValueError("it was made by a later version of scribed")
+        head = msgspec.json.decode(line, type=_Head)
+        notes = tuple(map(_note, rest))
+        frame_bytes = pcm_bytes(int(head.settings["audio.frame_ms"]))
+    except (msgspec.MsgspecError, UnicodeDecodeError, KeyError, TypeError) as exc:
+        raise ValueError(f"its decisions cannot be read: {exc}") from exc
+    fits = len(pcm) == frame_bytes * len(voices) and len(voices) == len(gate)
+    if not fits or set(voices) - set(VOICES) or set(gate) - set(GATE):
+        raise ValueError("its sound and its decisions do not belong together: it was cut")
+    recording = Recording(
+        pcm=pcm,
+        decisions=Decisions(voices, gate, notes),
+        stand=head.stand,
+        settings=head.settings,
+        device=head.device,
+        device_rate=head.device_rate,
+        device_channels=head.device_channels,
+        version=head.version,
+        trigger=head.trigger,
+        about=head.about,
+        at=0.0,
+    )
+    return recording, head.t
+
+
+def _note(line: str) -> Note:
+    frame, _, words = line.partition(" ")
+    if not frame.isdecimal() or words.split(" ")[0] not in DONE_TO_IT + IT_DID:
+        raise ValueError(f"its decisions cannot be read: {line!r:.60} is no note")
+    return int(frame), words
+
+
+def _chunks(content: bytes) -> dict[bytes, bytes]:
+    """The first chunk of each name."""
+    found: dict[bytes, bytes] = {}
+    if content[:4] != b"RIFF" or content[8:12] != b"WAVE":
+        return found
+    at = 12
+    while at + 8 <= len(content):
+        name, size = struct.unpack_from("<4sI", content, at)
+        found.setdefault(name, content[at + 8 : at + 8 + size])
+        at += 8 + size + size % 2
+    return found
