@@ -116,6 +116,8 @@ steps = st.one_of(
     st.tuples(st.just("wait"), st.sampled_from([0.0, 0.01, 0.05, 0.25, 0.3, 1.0, 2.5, 4.0, 61.0])),
 )
 scripts = st.lists(steps, max_size=30)
+PATIENCE_S = 15.0 + 30 * 36.0 / 4
+"""A service that commits by itself is waited for longer the more was said: 30 steps of 36 s here."""
 nonsense = st.lists(
     st.one_of(
         steps,
@@ -179,7 +181,7 @@ class Play:
         self.end(None)
         self.depart(None)
         for _ in range(len(self.ended) + 1):
-            self.wait(20.0)
+            self.wait(PATIENCE_S)
             self._check()
         answered = [each for each, _ in self.dialogue.texts]
         assert answered == self.ended or self.dialogue.is_over
