@@ -5,8 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import socket
+import subprocess
+import sys
 import time
 import zlib
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +18,7 @@ import pytest
 
 from scribed.model import UtteranceId
 from scribed.store.wav import HEADER_BYTES, header, parse
+from tests.faults.proxy import Proxy
 from tests.parts.cloud import Cloud
 from tests.parts.robot import silence
 from tests.system.box import Box, wait_until
@@ -32,6 +37,12 @@ SHORT = 320
 """Bytes of each: a block of the file system, with the header."""
 SILENT_S = 60.0 + 10.0 + 3.0
 """What an idle thread declares, what it may overrun that by, and the watchdog and the restart."""
+
+NARROW = 8_000 / 8
+"""Bytes a second of a link on which speech comes through at a thirtieth of its speed."""
+NARROW_S = 600.0
+RESOLVER = "127.0.0.77"
+"""A name server that takes every question and answers none (man 5 resolv.conf: 5 s, twice)."""
 
 
 @pytest.mark.timeout(300)
@@ -98,6 +109,52 @@ def test_a_start_with_much_to_put_in_order_is_given_the_time(
     assert time.monotonic() - begun > 2.0, "it had not much to do"
     assert ear.show("NRestarts") == "0"
     assert f"recovered: {MANY + 1} utterance(s) without an answer" in ear.log
+
+
+@pytest.mark.timeout(900)
+def test_a_crawling_link_names_nobody_resolves_and_busy_cores_kill_nothing(
+    box: Box, listen: Listen, cloud: Cloud, command: bytes
+) -> None:
+    box.path("/run/resolv.conf").write_text(f"nameserver {RESOLVER}\n", "ascii")
+    nobody = "BindReadOnlyPaths=/run/resolv.conf:/etc/resolv.conf\n"
+    lost = {"provider": {"url": "wss://speech.invalid"}, "mqtt": {"host": "broker.invalid"}}
+    with contextlib.ExitStack() as stack:
+        resolver = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+        resolver.bind((RESOLVER, 53))
+        link = stack.enter_context(Proxy(cloud.port))
+        slow = listen("slow", {"provider": {"url": f"ws://127.0.0.1:{link.port}"}})
+        ears = [slow, listen("lost", lost, service=nobody)]
+        for ear in ears:
+            ear.start()
+            ear.wait_until_it_hears()
+        first = {ear: ear.pid for ear in ears}
+        link.narrow(NARROW)
+        for _ in range(os.cpu_count() or 1):
+            stack.enter_context(busy())
+        until = time.monotonic() + NARROW_S
+        while time.monotonic() < until:
+            for ear in ears:
+                ear.speak(command + silence(1.0), pace=2.0)
+        asked = len(resolver.recv(512, socket.MSG_DONTWAIT))
+        assert asked, "nobody asked for a name"
+        for ear in ears:
+            assert (ear.pid, ear.show("NRestarts")) == (first[ear], "0"), ear.log
+            assert "the watchdog is not fed" not in ear.log
+            assert ear.show("StatusText").startswith("hears ")
+        link.narrow(None)
+        before = len(slow.finals())
+        slow.wait_for(lambda: len(slow.finals()) > before, 60)
+
+
+@contextlib.contextmanager
+def busy() -> Iterator[None]:
+    """A process that computes for as long as the context lasts."""
+    child = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    try:
+        yield
+    finally:
+        child.kill()
+        child.wait()
 
 
 def multiply(directory: Path, count: int) -> None:
