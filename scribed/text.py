@@ -43,8 +43,15 @@ def _fold(text: str, index: int) -> str:
         inside = text[index - 1 : index].isalnum() and text[index + 1 : index + 2].isalnum()
         return "'" if inside else " "
     category = unicodedata.category(char)
-    if category[0] in "LN" or (
-        category[0] == "M" and unicodedata.category(text[index - 1])[0] in "LNM"
-    ):
+    if category[0] in "LN" or (category[0] == "M" and _base(text, index) in "LN"):
         return char
     return "" if category == "Cf" else " "  # Cf: joiners inside words, as Persian writes them
+
+
+def _base(text: str, index: int) -> str:
+    """What kind of character the mark at `index` is written on: L, N, …; Z: on none."""
+    for at in range(index - 1, -1, -1):
+        kind = unicodedata.category(text[at])[0]
+        if kind != "M":
+            return kind
+    return "Z"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from scribed.text import clean, is_speech, norm
@@ -79,6 +79,7 @@ def test_a_clean_text_is_always_one_line_that_utf8_can_carry(text: str) -> None:
 
 
 @given(st.text())
+@example("0:\u0300\u0300")
 def test_the_normal_form_of_a_normal_form_is_itself(text: str) -> None:
     assert norm(norm(text)) == norm(text)
     assert is_speech(text) == is_speech(norm(text))
