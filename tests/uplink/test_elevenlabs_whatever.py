@@ -117,7 +117,7 @@ steps = st.one_of(
 )
 scripts = st.lists(steps, max_size=30)
 PATIENCE_S = 15.0 + 30 * 36.0 / 4
-"""A service that commits by itself is waited for longer the more was said: 30 steps of 36 s here."""
+"""A service that commits by itself is waited for the longer the more was said: here 30 x 36 s."""
 nonsense = st.lists(
     st.one_of(
         steps,

@@ -355,9 +355,11 @@ def test_another_native_rate_is_taken_and_resampled(
     source = AlsaSource(Audio(device="usb"))
     assert (source.device.rate, source.device.channels) == (expected, 2)
     assert source.buffer_ms >= 500
+    begun = time.monotonic()
     heard = list(blocks(source, for_s=0.5))
+    most_s = time.monotonic() - begun + source.buffer_ms / 1000
     source.close()
-    assert sum(len(block.pcm) for block in heard) / 2 == pytest.approx(0.4 * RATE, abs=0.12 * RATE)
+    assert 0.28 * RATE <= sum(len(block.pcm) for block in heard) / 2 <= most_s * RATE
     assert all(a.position + len(a.pcm) // 2 == b.position for a, b in pairwise(heard))
 
 
