@@ -73,7 +73,7 @@ class Broker:
             "autosave_on_changes true",
             "sys_interval 0",
             "set_tcp_nodelay true",
-            "max_queued_messages 100000",  # of a subscriber that is slow: by itself it drops after 1000
+            "max_queued_messages 100000",  # a slow subscriber loses none (from 1000 on)
         ]
         if passwords:
             hashed = "".join(f"{user}:{_hashed(word)}\n" for user, word in passwords.items())
