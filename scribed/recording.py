@@ -197,6 +197,24 @@ def decode(content: bytes) -> tuple[Recording, str] | None:
     return recording, head.t
 
 
+def utterances(decisions: Decisions, frame_ms: int) -> list[dict[str, Any]]:
+    """Each with its first sample (pre-roll included), its end and why: `start_ms` is None where it
+    began before, `end_ms` where it goes on."""
+    found: list[dict[str, Any]] = []
+    is_open = decisions.notes[:1] != () and decisions.notes[0][1].startswith("end")
+    if is_open:
+        found.append({"start_ms": None, "end_ms": None, "reason": None, "audio_ms": None})
+    for frame, words in decisions.notes:
+        word, *values = words.split(" ")
+        if word == "open":
+            start = (frame + 1 - int(values[0])) * frame_ms
+            found.append({"start_ms": start, "end_ms": None, "reason": None, "audio_ms": None})
+        elif word == "end" and found:
+            reason, audio_ms = values[0], int(values[1])
+            found[-1] |= {"end_ms": frame * frame_ms, "reason": reason, "audio_ms": audio_ms}
+    return found
+
+
 def _note(line: str) -> Note:
     frame, _, words = line.partition(" ")
     if not frame.isdecimal() or words.split(" ")[0] not in DONE_TO_IT + IT_DID:

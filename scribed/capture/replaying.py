@@ -6,6 +6,7 @@ import itertools
 from collections import defaultdict
 from collections.abc import Sequence
 
+from scribed.capture.conditioning import Conditioner
 from scribed.capture.ear import Ear
 from scribed.capture.segmenter import Gate
 from scribed.interfaces import Vad
@@ -44,11 +45,20 @@ class Notebook:
         self._notes += [(self.frames, words) for _, words in notes]
 
     @property
+    def pieces(self) -> int:
+        """How often something was heard."""
+        return len(self._gate)
+
+    def since(self, pieces: int) -> Decisions:
+        """What was decided since there were so many; without notes."""
+        return Decisions("".join(self._voices[pieces:]), "".join(self._gate[pieces:]))
+
+    @property
     def decisions(self) -> Decisions:
         return Decisions("".join(self._voices), "".join(self._gate), tuple(self._notes))
 
 
-def new_ear(vad: Vad, gate: Gate, witness: Notebook) -> Ear:
+def new_ear(vad: Vad, gate: Gate, witness: Notebook, conditioner: Conditioner | None = None) -> Ear:
     """An ear whose utterances are nobody's."""
     numbers = itertools.count(1)
 
@@ -56,7 +66,7 @@ def new_ear(vad: Vad, gate: Gate, witness: Notebook) -> Ear:
         seq = next(numbers)
         return UtteranceStarted(UtteranceId(str(seq)), seq, at, continues=continues)
 
-    return Ear(vad, gate, identify, witness=witness)
+    return Ear(vad, gate, identify, conditioner=conditioner, witness=witness)
 
 
 def replay(recording: Recording, vad: Vad, gate: Gate) -> Decisions:

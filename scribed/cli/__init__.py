@@ -29,6 +29,7 @@ COMMANDS = {
     "mute": "close the microphone, or open it again",
     "flush": "end the utterance that is open, now",
     "devices": "the microphones, and which one you speak into",
+    "tune": "what the gate decides, live or in a recording, and settings for this room",
     "replay": "a recording through the gate once more, decision by decision",
     "spool": "what waits for an answer: list, look, hear, delete",
     "transcribe": "recordings, URLs, standard input and devices to text, once",

@@ -14,7 +14,7 @@ from scribed.config import Config
 from scribed.configfile import parse
 from scribed.errors import ConfigError, ExitStatus, ScribedError
 from scribed.model import seconds
-from scribed.recording import MAX_BYTES, Decisions, Recording, decode
+from scribed.recording import MAX_BYTES, Decisions, Recording, decode, utterances
 
 _SECTION = "vad"
 
@@ -117,7 +117,7 @@ def _told(decisions: Decisions, frame_ms: int) -> dict[str, Any]:
         "voices": decisions.voices,
         "gate": decisions.gate,
         "notes": [{"ms": frame * frame_ms, "what": words} for frame, words in decisions.notes],
-        "utterances": strips.utterances(decisions, frame_ms),
+        "utterances": utterances(decisions, frame_ms),
     }
 
 
@@ -133,7 +133,7 @@ def _print(recording: Recording, said: dict[str, Any], found: Decisions, *, chan
     for line in strips.rows(recording.pcm, both, recording.frame_ms):
         print(line)
     for name, decisions in both:
-        for each in strips.utterances(decisions, recording.frame_ms):
+        for each in utterances(decisions, recording.frame_ms):
             print(f"{name}: {strips.words(each)}")
     frames = len(recording.decisions.gate)
     if said["same"]:

@@ -68,26 +68,8 @@ def rows(pcm: bytes, named: Sequence[tuple[str, Decisions]], frame_ms: int) -> l
     return lines
 
 
-def utterances(decisions: Decisions, frame_ms: int) -> list[dict[str, Any]]:
-    """Each with its first sample (pre-roll included), its end and why: `start_ms` is None where it
-    began before, `end_ms` where it goes on."""
-    found: list[dict[str, Any]] = []
-    is_open = decisions.notes[:1] != () and decisions.notes[0][1].startswith("end")
-    if is_open:
-        found.append({"start_ms": None, "end_ms": None, "reason": None, "audio_ms": None})
-    for frame, words in decisions.notes:
-        word, *values = words.split(" ")
-        if word == "open":
-            start = (frame + 1 - int(values[0])) * frame_ms
-            found.append({"start_ms": start, "end_ms": None, "reason": None, "audio_ms": None})
-        elif word == "end" and found:
-            reason, audio_ms = values[0], int(values[1])
-            found[-1] |= {"end_ms": frame * frame_ms, "reason": reason, "audio_ms": audio_ms}
-    return found
-
-
 def words(utterance: dict[str, Any]) -> str:
-    """One of `utterances()` in a line."""
+    """One of `recording.utterances()` in a line."""
     start, end = utterance["start_ms"], utterance["end_ms"]
     began = "before it" if start is None else f"{start / 1000:.2f} s"
     ended = "behind it" if end is None else f"{end / 1000:.2f} s"
