@@ -8,6 +8,7 @@ from typing import Any
 
 from scribed.configfile import examine, flatten
 from scribed.contradictions import show
+from scribed.errors import ConfigError
 
 _HEADER = re.compile(r"\s*\[([^\[\]]+)\]\s*(#.*)?$")
 
@@ -25,8 +26,11 @@ def with_values(text: str, values: Mapping[str, Any]) -> str:
         section, name = path.rsplit(".", 1)
         _set(lines, section, name, show(value))
     changed = "".join(lines)
-    config, _, problems = examine(changed, {})
-    if flatten(config) != before | dict(values):
+    try:
+        config, _, problems = examine(changed, {})
+    except ConfigError as exc:
+        config, problems = None, exc.problems
+    if config is None or flatten(config) != before | dict(values):
         why = f" ({problems[0]})" if problems else ""
         wanted = ", ".join(f"{path} = {show(value)}" for path, value in values.items())
         raise ValueError(f"it is written in a way that only its author can change{why}: {wanted}")

@@ -1,4 +1,4 @@
-"""Settings for this room: what was heard of it, and what the gate makes of that by other ones. Pure.
+"""Settings for this room: what was heard of it, and what the gate makes of that by others. Pure.
 
 Nothing is guessed from rules of thumb that can be tried: the same sound goes through the same gate
 with each of a dozen settings. What is speech and what is noise in it is told by the level, and by
@@ -7,6 +7,7 @@ who says that for the first seconds nobody speaks.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -171,7 +172,7 @@ def _best_gate(
 
     def distance(values: Mapping[str, Any]) -> float:
         turned = abs(values["vad.aggressiveness"] - vad.aggressiveness)
-        return turned + abs(values["vad.start_ms"] - vad.start_ms) / 100
+        return float(turned + abs(values["vad.start_ms"] - vad.start_ms) / 100)
 
     if not good or (now.heard >= most - WORTH and now.false <= min(s.false for _, s in good)):
         return []
@@ -189,7 +190,7 @@ def pauses(decisions: Decisions, loud: Sequence[bool], frame_ms: int) -> list[in
     voiced = [n for n, voice in enumerate(decisions.voices) if voice == "#"]
     gaps = [
         (after - before - 1) * frame_ms
-        for before, after in zip(voiced, voiced[1:], strict=False)
+        for before, after in itertools.pairwise(voiced)
         if any(loud[max(0, before - 10) : before + 1]) and any(loud[after : after + 10])
     ]
     return sorted(gap for gap in gaps if PAUSE_MIN_MS <= gap <= PAUSE_MAX_MS)
@@ -223,7 +224,7 @@ def _gain(sound: Sound, config: Config, speech_dbfs: float | None) -> list[Propo
     if old > max(room, 0.0):
         new, why = math.floor(max(room, 0.0)), "the loudest sounds are clipped by the gain"
     elif speech_dbfs + old < SPEECH_LOW_DBFS and room - old >= 1:
-        new = math.floor(min(SPEECH_WANTED_DBFS - speech_dbfs, room, 40.0))
+        new = round(min(SPEECH_WANTED_DBFS - speech_dbfs, room - 0.5, 40.0))
         why = f"speech has only {speech_dbfs + old:.0f} dBFS"
     else:
         return []

@@ -10,10 +10,9 @@ import sys
 import time
 from array import array
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import msgspec
 
@@ -102,28 +101,26 @@ def run(args: argparse.Namespace) -> int:
         return notebook.decisions
 
     advice = advise(_measured(pcm, audio.frame_ms, quiet_s), config, hear)
-    new_text = _new_text(loaded, advice) if advice.proposals and loaded.path != _NOWHERE else None
     if args.json:
         print(json.dumps(_told(advice, hear({}), audio.frame_ms, pcm), indent=2))
     else:
         _print(advice)
-    return _write(args, loaded, advice, new_text, environ)
-
-
-_NOWHERE = Path("/dev/null")
+    if advice.proposals and args.write:
+        _write(loaded, advice, environ, sys.stderr if args.json else sys.stdout)
+    elif advice.proposals and not args.json:
+        print("--write writes this into the configuration")
+    return ExitStatus.OK
 
 
 def _load(args: argparse.Namespace, environ: Mapping[str, str]) -> loading.Loaded:
     """The configuration; for a recording the defaults do where there is none."""
     try:
-        return loading.load(args.config, environ)
+        path = loading.config_path(args.config, environ)
     except ConfigError:
-        with suppress(ConfigError):
-            loading.config_path(args.config, environ)
-            raise
         if args.file is None or args.write:
             raise
-        return loading.read(_NOWHERE, "", environ)
+        return loading.read(Path(os.devnull), "", environ)
+    return loading.load(path, environ)
 
 
 def _recording(audio: Audio, path: Path) -> Audio:
@@ -134,11 +131,12 @@ def _recording(audio: Audio, path: Path) -> Audio:
 
 def _ask_the_daemon(instance: str) -> None:
     """Where it is muted nothing is heard here, either. Raises `ScribedError`."""
-    with suppress(ScribedError):  # none runs, or it is another user's
-        if not instances.ask(instance, "state", {}).get("mute_reasons"):
-            return
-        muted = ScribedError("scribed is muted on this machine: scribed mute off, and try again")
-        raise muted
+    try:
+        said = instances.ask(instance, "state", {})
+    except ScribedError:  # none runs, or it is another user's
+        return
+    if said.get("mute_reasons"):
+        raise ScribedError("scribed is muted on this machine: scribed mute off, and try again")
 
 
 def _hear(config: Config, notebook: Notebook) -> Callable[[Block], object]:
@@ -176,7 +174,7 @@ def _listen(source: Source, config: Config, most_s: float, shown: Strip | None) 
 
 
 class Strip:
-    """Shows decisions as they come: a line that is written over on a terminal, else one a second."""
+    """Shows decisions as they come: one line that changes on a terminal, else one a second."""
 
     def __init__(self, frame_ms: int, *, tty: bool) -> None:
         self._frame_ms, self._tty = frame_ms, tty
@@ -275,34 +273,18 @@ def _new_text(loaded: loading.Loaded, advice: Advice) -> str:
         raise ScribedError(f"{loaded.path}: {exc}") from exc
 
 
-def _write(
-    args: argparse.Namespace,
-    loaded: loading.Loaded,
-    advice: Advice,
-    new_text: str | None,
-    environ: Mapping[str, str],
-) -> int:
-    if not args.write or new_text is None:
-        if new_text is not None and not args.json:
-            print("--write writes this into the configuration")
-        return ExitStatus.OK
+def _write(loaded: loading.Loaded, advice: Advice, environ: Mapping[str, str], out: TextIO) -> None:
+    """Raises `ScribedError`, and has written nothing then."""
+    path, new_text = loaded.path, _new_text(loaded, advice)
     for each in advice.proposals:
         if (origin := loaded.origins.get(each.key, "file")) != "file":
             print(f"warning: {each.key}: {origin} stands over the file", file=sys.stderr)
-    path = loaded.path
     loading.read(path, new_text, environ)  # what is written passes the check
-    diff = difflib.unified_diff(
-        loaded.text.splitlines(),
-        new_text.splitlines(),
-        str(path),
-        f"{path} (new)",
-        lineterm="",
-        n=1,
-    )
-    print("\n".join(diff), file=sys.stderr if args.json else sys.stdout)
+    before, after = loaded.text.splitlines(), new_text.splitlines()
+    diff = difflib.unified_diff(before, after, str(path), f"{path} (new)", lineterm="", n=1)
+    print("\n".join(diff), file=out)
     rewrite(path, loaded.text, new_text)
-    print(f"{path} is written; the daemon takes it with: systemctl reload scribed", file=sys.stderr)
-    return ExitStatus.OK
+    print(f"{path} is written; a running daemon takes it at a reload", file=sys.stderr)
 
 
 def _seconds(text: str) -> float:

@@ -17,6 +17,7 @@ from tests.cli.shell import COMMAND, Shell
 from tests.parts.asound import Asound, compile_fault
 from tests.parts.robot import silence
 from tests.parts.sounds import voices
+from tests.service.rig import Daemon
 
 
 @pytest.fixture(scope="module")
@@ -75,8 +76,8 @@ def test_a_value_that_a_variable_sets_is_named_and_an_invalid_file_is_left(
     said = shell.scribed("tune", recording, "-c", path, "--write")
     assert "audio.gain_db: SCRIBED_AUDIO__GAIN_DB stands over the file" in said.err
     broken = shell.write("broken.toml", "[vad]\nhangover = 1\n")
-    said = shell.scribed("tune", recording, "-c", broken, "--write")
-    assert said.status == 78
+    for words in (["--write"], []):
+        assert shell.scribed("tune", recording, "-c", broken, *words).status == 78
     assert broken.read_text() == "[vad]\nhangover = 1\n"
 
 
@@ -84,6 +85,17 @@ def test_what_is_no_recording_is_an_error_in_words(shell: Shell) -> None:
     said = shell.scribed("tune", shell.write("x.wav", "RIFF"))
     assert said.status == 1
     assert "x.wav" in said.err
+
+
+def test_where_scribed_is_muted_it_does_not_listen_either(shell: Shell) -> None:
+    shell.environ["RUNTIME_DIRECTORY"] = str(shell.home / "run")
+    path = shell.write("scribed.toml", '[audio]\ndevice = "null"\n')
+    with Daemon(shell.home / "run") as daemon:
+        daemon.wait_until_it_listens()
+        daemon.answer = lambda _: {"mute_reasons": ["local"]}
+        said = shell.scribed("tune", "-c", path)
+    assert said.status == 1
+    assert "scribed mute off" in said.err
 
 
 def test_live_it_shows_decisions_until_ctrl_c_and_then_the_summary(
