@@ -23,6 +23,7 @@ directory is in use; 78 no valid configuration. Without -c the configuration is
 
 COMMANDS = {
     "run": "the daemon, in the foreground",
+    "init": "asks its way to a working configuration",
     "check": "every problem of the configuration at once",
     "doctor": "tries each part for real, and says what to do",
     "status": "whether the running daemon hears, and how it is",
@@ -34,6 +35,7 @@ COMMANDS = {
     "spool": "what waits for an answer: list, look, hear, delete",
     "transcribe": "recordings, URLs, standard input and devices to text, once",
     "schema": "what is on MQTT: JSON Schemas and an AsyncAPI document",
+    "report": "a support bundle without secrets and without what was said",
     "simulate": "a stand-in for the speech service, for development without a key",
     "demo": "the whole chain on this machine, with nothing configured",
 }

@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
             print(f"  {problem}", file=sys.stderr)
         return ExitStatus.CONFIG
     if args.show:
-        _show(loaded, environ)
+        print("\n".join(shown(loaded, environ)))
     for warning in warnings(loaded.config, environ):
         print(f"warning: {warning}", file=sys.stderr)
     print(f"{path}: valid")
@@ -76,37 +76,45 @@ def warnings(config: Config, environ: Mapping[str, str]) -> list[str]:
     return [*filter(None, found), *notices(config.provider), *remarks(config)]
 
 
-def _show(loaded: loading.Loaded, environ: Mapping[str, str]) -> None:
+def shown(loaded: loading.Loaded, environ: Mapping[str, str]) -> list[str]:
+    """Every effective value and where it comes from, without a secret, in lines of TOML."""
+    lines: list[str] = []
     section = ""
     for key, value in flatten(loaded.config).items():
         table, name = key.rsplit(".", 1)
         if table != section:
-            print(f"{'' if not section else chr(10)}[{table}]")
+            lines += [*([""] if section else []), f"[{table}]"]
             section = table
         if key == "audio.path" and "://" in value:
             value = _SECRET_IN_URL.sub("***", value)  # noqa: PLW2901
         if key.endswith(".token_command"):
             value = (*value[:1], *("***" for _ in value[1:]))  # noqa: PLW2901
         origin = loaded.origins.get(key, "default")
-        print(f"{name + ' = ' + _toml(value):<42} # {origin}")
+        lines.append(f"{name + ' = ' + toml(value):<42} # {origin}")
     instance = instance_of(loaded.path)
     who = identity(loaded.config, instance)
-    print(f"\n# robot {who.robot}, source {who.source}, instance {instance}")
-    print(f"# topics {who.base}/…, client id {who.client_id}")
-    print(f"# state {state_directory(instance, environ)}")
-    print(f"# runtime {runtime_directory(instance, environ)}")
     provider = loaded.config.provider
-    print(f"# {key_name(provider)}: {_masked(lambda: configured_key(provider, environ))}")
-    print(f"# mqtt-password: {_masked(lambda: mqtt_password(loaded.config, environ))}\n")
+    return [
+        *lines,
+        "",
+        f"# robot {who.robot}, source {who.source}, instance {instance}",
+        f"# topics {who.base}/…, client id {who.client_id}",
+        f"# state {state_directory(instance, environ)}",
+        f"# runtime {runtime_directory(instance, environ)}",
+        f"# {key_name(provider)}: {_masked(lambda: configured_key(provider, environ))}",
+        f"# mqtt-password: {_masked(lambda: mqtt_password(loaded.config, environ))}",
+        "",
+    ]
 
 
-def _toml(value: object) -> str:
+def toml(value: object) -> str:
+    """A value of the configuration as it is written in the file."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
         return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
     if isinstance(value, tuple):
-        return "[" + ", ".join(map(_toml, value)) + "]"
+        return "[" + ", ".join(map(toml, value)) + "]"
     return str(value)
 
 

@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
 
 def show(root: Path = ROOT, *, as_json: bool) -> int:
     """List what there is; 0 where that is anything."""
-    cards, hints = _look(root)
+    cards, hints = look(root)
     found, pcms = survey(root, cards, native), others(hints)
     if as_json:
         told = {"devices": [each.as_dict() for each in found], "pcms": pcms}
@@ -82,8 +82,8 @@ def show(root: Path = ROOT, *, as_json: bool) -> int:
 
 def find(seconds: int, root: Path = ROOT, *, as_json: bool) -> int:
     """Listen on all cards, for at most so many seconds; 0 where one was spoken into."""
-    found = survey(root, _look(root)[0], native)
-    microphones = _open(found, root)
+    found = survey(root, look(root)[0], native)
+    microphones = open_all(found, root)
     if not microphones:
         raise SourceError("there is no microphone to listen on; see scribed devices")
     print(
@@ -93,7 +93,7 @@ def find(seconds: int, root: Path = ROOT, *, as_json: bool) -> int:
         flush=True,
     )
     try:
-        finding = _listen(microphones, seconds)
+        finding = listen(microphones, seconds)
     finally:
         for source in microphones.values():
             source.close()
@@ -106,12 +106,12 @@ def find(seconds: int, root: Path = ROOT, *, as_json: bool) -> int:
     return ExitStatus.FAILED if nearest is None else ExitStatus.OK
 
 
-def _look(root: Path) -> tuple[list[Card], list[str]]:
+def look(root: Path) -> tuple[list[Card], list[str]]:
     with not_for_ever("auto"):
         return sound_cards(root)
 
 
-def _open(found: Sequence[Listed], root: Path) -> dict[str, AlsaSource]:
+def open_all(found: Sequence[Listed], root: Path) -> dict[str, AlsaSource]:
     """Those that can be listened on, by their names."""
     microphones: dict[str, AlsaSource] = {}
     for each in found:
@@ -122,7 +122,7 @@ def _open(found: Sequence[Listed], root: Path) -> dict[str, AlsaSource]:
     return microphones
 
 
-def _listen(microphones: dict[str, AlsaSource], seconds: int) -> Finding:
+def listen(microphones: dict[str, AlsaSource], seconds: int) -> Finding:
     """Hear all of them until one has heard enough, or the time is over."""
     finding = Finding(list(microphones), FRAME_MS)
     vads = {name: WebRtcVad(Vad().aggressiveness) for name in microphones}

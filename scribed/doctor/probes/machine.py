@@ -40,6 +40,7 @@ def run(*command: str, within_s: float = COMMAND_S) -> str | None:
     try:
         done = subprocess.run(
             command,
+            cwd="/",  # a Python looks for modules where it is, which may be anybody's directory
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
