@@ -102,16 +102,17 @@ def find(seconds: int, root: Path = ROOT, *, as_json: bool) -> int:
     if as_json:
         print(json.dumps({"found": nearest, "heard": _figures(heard)}, indent=2))
     else:
-        _tell(nearest, heard)
+        tell(nearest, heard)
     return ExitStatus.FAILED if nearest is None else ExitStatus.OK
 
 
-def look(root: Path) -> tuple[list[Card], list[str]]:
+def look(root: Path = ROOT) -> tuple[list[Card], list[str]]:
+    """The cards, and libasound's hints."""
     with not_for_ever("auto"):
         return sound_cards(root)
 
 
-def open_all(found: Sequence[Listed], root: Path) -> dict[str, AlsaSource]:
+def open_all(found: Sequence[Listed], root: Path = ROOT) -> dict[str, AlsaSource]:
     """Those that can be listened on, by their names."""
     microphones: dict[str, AlsaSource] = {}
     for each in found:
@@ -169,7 +170,8 @@ def _described(listed: Listed) -> list[str]:
     return lines
 
 
-def _tell(nearest: str | None, heard: dict[str, Heard]) -> None:
+def tell(nearest: str | None, heard: dict[str, Heard]) -> None:
+    """Print what each heard, and which was spoken into."""
     for name, each in heard.items():
         if each.is_dead:
             words = "nothing but digital silence: muted, or nothing is plugged into it"

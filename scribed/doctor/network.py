@@ -144,6 +144,7 @@ class Reached:
     version: str = ""
     seconds: float = 0.0
     not_subscribed: str = ""  #: why it does not let us hear commands
+    is_denied: bool = False  #: the problem is who we are
     is_in_clear: bool = False  #: the password crosses the network without TLS
 
 

@@ -32,6 +32,8 @@ _PLACES = {
 
 
 MQTT_PASSWORD = "mqtt-password"  # noqa: S105 -- a name
+VARIABLES = {name: place.variable for name, place in _PLACES.items()}
+"""Where a provider's key may be in the environment."""
 SERVICE_USER = "scribed"
 """The unit's `User=`."""
 

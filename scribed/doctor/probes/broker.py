@@ -34,7 +34,7 @@ def try_broker(mqtt: Mqtt, identity: Identity, password: str | None) -> Reached:
             reached = Reached(where, problem=str(exc))
             continue
         except BrokerError as exc:
-            return Reached(where, problem=str(exc))
+            return Reached(where, problem=str(exc), is_denied=exc.denied)
         return Reached(
             where,
             version=version,
