@@ -23,7 +23,13 @@ from scribed.doctor.finding import Finding
 from scribed.doctor.probes import broker as brokers
 from scribed.doctor.probes import provider as providers
 from scribed.errors import ConfigError, ScribedError
-from scribed.service.credentials import VARIABLES, configured_key, key_name, mqtt_password
+from scribed.service.credentials import (
+    MQTT_PASSWORD,
+    VARIABLES,
+    configured_key,
+    key_name,
+    mqtt_password,
+)
 from scribed.service.names import identity, instance_of
 
 TLS_PORT = 8883
@@ -267,7 +273,7 @@ def _try_broker(draft: Draft, ask: Questions, *, is_asked: bool) -> network.Reac
     user = ask.text("User", draft.values.get("mqtt.username") or os.environ.get("USER", "scribed"))
     password = ask.secret("Password (not shown)")
     if password:
-        file = draft.beside("mqtt-password")
+        file = draft.beside(MQTT_PASSWORD)
         draft.values |= {"mqtt.username": user, "mqtt.password_file": str(file)}
         draft.secrets = [each for each in draft.secrets if each[0] != file]
         draft.secrets.append((file, password))

@@ -13,6 +13,7 @@ from scribed.config import Config
 from scribed.doctor.keys import Evidence, Source, load_credentials, source_of
 from scribed.errors import ScribedError
 from scribed.service.credentials import (
+    MQTT_PASSWORD,
     configured_key,
     is_there,
     key_name,
@@ -23,7 +24,6 @@ from scribed.service.credentials import (
 
 HANDED = Path("/run/credentials")
 """Where systemd puts what a running service was given."""
-PASSWORD = "mqtt-password"  # noqa: S105 -- a credential's name
 
 
 @contextlib.contextmanager
@@ -68,10 +68,10 @@ def gather(
         is_needed=not keyless,
     )
     password = _evidence(
-        PASSWORD,
+        MQTT_PASSWORD,
         "",
         lambda: mqtt_password(config, environ) is not None,
-        _source(PASSWORD, config.mqtt.password_file, environ, shown),
+        _source(MQTT_PASSWORD, config.mqtt.password_file, environ, shown),
         is_needed=bool(config.mqtt.password_file),
     )
     return [key, password] if password.is_there or password.problem or password.source else [key]
