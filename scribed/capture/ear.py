@@ -156,12 +156,12 @@ class Ear:
     def go_on_from(self, stand: Stand, before: Block) -> None:
         """Stand so, as if the same had been heard before; `before`: see `Segmenter.go_on_from()`.
 
-        Raises `ValueError` where the VAD is another one.
+        Raises `ValueError` where the VAD is another one: it remembers nothing then.
         """
+        self._segmenter.go_on_from(stand.gate, before)
         if not isinstance(self._vad, Remembering):
             raise ValueError("this VAD cannot go on from where another was")  # noqa: TRY004 -- said
         self._vad.restore(stand.vad)
-        self._segmenter.go_on_from(stand.gate, before)
 
     def _hear(self, block: Block) -> list[GateEvent]:
         if (witness := self._witness) is not None and witness.wants_stand:

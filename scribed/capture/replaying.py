@@ -69,18 +69,23 @@ def new_ear(vad: Vad, gate: Gate, witness: Notebook, conditioner: Conditioner | 
     return Ear(vad, gate, identify, conditioner=conditioner, witness=witness)
 
 
-def replay(recording: Recording, vad: Vad, gate: Gate) -> Decisions:
+def replay(recording: Recording, vad: Vad, gate: Gate, *, alike: bool = True) -> Decisions:
     """What a gate with these settings decides about it: with the recording's own, and where it has
     a `stand`, the same as it did then. `gate.frame_ms` is the recording's.
 
-    Raises `ValueError` where the VAD cannot go on from where the recorded one was.
+    Raises `ValueError` where the VAD cannot go on from where the recorded one was; unless it need
+    not be `alike`: then it begins anew.
     """
     stand, pcm, frame_bytes = recording.stand, recording.pcm, pcm_bytes(gate.frame_ms)
     before = "" if stand is None else stand.gate.before
     notebook = Notebook(before)
     ear = new_ear(vad, gate, notebook)
     if stand is not None:
-        ear.go_on_from(stand, Block(pcm[: len(before) * frame_bytes], 0, 0.0))
+        try:
+            ear.go_on_from(stand, Block(pcm[: len(before) * frame_bytes], 0, 0.0))
+        except ValueError:
+            if alike:
+                raise
     done = defaultdict(list)
     for frame, words in recording.decisions.notes:
         done[frame].append(words.split(" "))

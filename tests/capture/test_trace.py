@@ -235,6 +235,17 @@ def test_what_is_no_recording_and_what_was_cut_is_told_apart() -> None:
         decode(whole.replace(b'"v":1', b'"v":['))
 
 
+def test_another_vad_cannot_go_on_but_may_begin_anew() -> None:
+    flight = recorder(30.0)
+    ear = new_ear_for(flight)
+    ear.hear(Block(sound("." * 60 + "#" * 30), 0, 0.0))
+    recording = taken(flight)
+    with pytest.raises(ValueError, match="not how this webrtcvad"):
+        replay(recording, WebRtcVad(2), Gate())
+    found = replay(recording, WebRtcVad(2), Gate(), alike=False)
+    assert len(found.gate) == len(recording.decisions.gate)
+
+
 def test_what_was_heard_by_other_settings_is_of_no_recording_with_the_new_ones() -> None:
     flight = recorder()
     ear = new_ear_for(flight)
