@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from array import array
 from typing import Any
@@ -15,7 +16,16 @@ from scribed.capture.recorder import Recorder
 from scribed.capture.replaying import Notebook, new_ear, replay
 from scribed.capture.segmenter import Gate
 from scribed.capture.vad import STATE_BYTES, WebRtcVad
-from scribed.model import Block, CommandError, Device, EndReason, pcm_bytes
+from scribed.interfaces import Vad
+from scribed.model import (
+    Block,
+    CommandError,
+    Device,
+    EndReason,
+    UtteranceId,
+    UtteranceStarted,
+    pcm_bytes,
+)
 from scribed.recording import Record, Recording, decode, encode
 
 MICROPHONE = Device("hw:CARD=Mic", 48_000, 2, "open")
@@ -68,6 +78,17 @@ def test_each_frame_has_a_mark_and_what_happened_is_noted() -> None:
     ]
 
 
+def numbered_ear(vad: Vad, gate: Gate, flight: Recorder) -> Ear:
+    """An ear that a flight recorder watches."""
+    numbers = itertools.count(1)
+
+    def identify(at: float, continues: UtteranceId | None) -> UtteranceStarted:
+        seq = next(numbers)
+        return UtteranceStarted(UtteranceId(f"u{seq}"), seq, at, continues=continues)
+
+    return Ear(vad, gate, identify, witness=flight)
+
+
 def recorder(seconds: float = 3.0, on: tuple[str, ...] = ("command", "false_opening")) -> Recorder:
     return Recorder(seconds, on, {"audio.frame_ms": 20, "vad.hangover_ms": 200}, "1.2.3")
 
@@ -109,8 +130,7 @@ def test_whatever_was_heard_and_done_a_recording_heard_again_gives_each_byte(
         max_utterance_s=maximum_s,
     )
     flight = Recorder(kept_s, ("command",), {"audio.frame_ms": frame_ms}, "1.2.3")
-    ear = Ear(Voices(), gate, new_ear(Voices(), gate, Notebook())._segmenter._identify,
-              witness=flight)  # fmt: skip
+    ear = numbered_ear(Voices(), gate, flight)
     position = 0
     for act, what in acts:
         if act == "hear":
@@ -175,8 +195,7 @@ def test_a_state_that_is_none_is_refused() -> None:
 def test_with_the_real_vad_a_recording_from_the_middle_gives_the_same() -> None:
     pcm, gate = noise(1500, 2), Gate(hangover_ms=300)
     flight = Recorder(8.0, ("command",), {"audio.frame_ms": 20}, "1.2.3")
-    numbers = new_ear(WebRtcVad(2), gate, Notebook())._segmenter._identify
-    ear = Ear(WebRtcVad(2), gate, numbers, witness=flight)
+    ear = numbered_ear(WebRtcVad(2), gate, flight)
     for at in range(0, len(pcm), 3200):
         ear.hear(Block(pcm[at : at + 3200], at // 2, at / 32_000))
     recording = taken(flight)
@@ -259,5 +278,4 @@ def test_what_was_heard_by_other_settings_is_of_no_recording_with_the_new_ones()
 
 
 def new_ear_for(flight: Recorder) -> Ear:
-    numbers = new_ear(Voices(), Gate(), Notebook())._segmenter._identify
-    return Ear(Voices(), Gate(), numbers, witness=flight)
+    return numbered_ear(Voices(), Gate(), flight)
