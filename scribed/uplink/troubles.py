@@ -29,6 +29,8 @@ LASTING = frozenset({"spool_full", "budget"})
 """Alerts that a committed text does not refute."""
 DOWN_FAILURES = 3
 """Failures in a row before `alert/backend_down`: one lost connection is not a page."""
+STANDS_S = 30.0
+"""A connection that the service has kept for so long refutes that, though nobody has spoken."""
 MAX_WARNINGS = 100
 """So many different warnings of the service are told once; of more, some may be told again."""
 
@@ -40,16 +42,23 @@ class Troubles:
     def __init__(self, supervisor: Mailbox[Any]) -> None:
         self._supervisor = supervisor
         self._up: bool | None = None
+        self._up_since = float("inf")
         self._raised: dict[str, str] = {}
         self._complaints = Complaints()
         self._warned: collections.deque[str] = collections.deque(maxlen=MAX_WARNINGS)
 
-    def link_up(self, provider: str) -> None:
+    def link_up(self, provider: str, now: float) -> None:
         """Say that the link is up, where it was not."""
+        self._up_since = now
         if self._up is not True:
             self._up = True
             logger.info("link up: %s answers", provider)
             self._supervisor.put(Event("link_up", {"provider": provider}))
+
+    def link_stands(self, now: float) -> None:
+        """The connection is there: that alone is enough in time."""
+        if now - self._up_since >= STANDS_S:
+            self.clear("backend_down")
 
     def link_down(
         self, failed: Failed, state: LinkState, retries: Retries, waiting: int, now: float
@@ -57,6 +66,7 @@ class Troubles:
         """Say that the link is down, and why, where that is news."""
         wait_s = max(0.0, retries.not_before - now)
         self._complain(failed, state, wait_s, waiting, now)
+        self._up_since = float("inf")
         if self._up is not False:
             self._up = False
             self._supervisor.put(Event("link_down", {"why": failed.reason}))

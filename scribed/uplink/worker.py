@@ -255,6 +255,7 @@ class Uplink(Worker):
                 self._hear(exchange, event)
             now = clock.now()
             self._count()
+            self._troubles.link_stands(now)
             if self._backlog.sendable:
                 idle_since = now
             if self._is_over(now - idle_since):
@@ -299,7 +300,7 @@ class Uplink(Worker):
     def _on_ready(self) -> None:
         self._retries.ready()
         self._set_link(LinkState.CONNECTED)
-        self._troubles.link_up(self._provider.name)
+        self._troubles.link_up(self._provider.name, clock.now())
 
     def _on_committed(self, exchange: Exchange, said: Committed) -> None:
         entry = self._backlog.get(said.utterance_id)
