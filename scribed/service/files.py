@@ -14,12 +14,13 @@ from scribed.errors import ScribedError
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """What a file is to hold. `owner` is a user's number, None: whoever writes it."""
+    """What a file is to hold. `owner` and `group` are numbers, None: those of whoever writes it."""
 
     path: Path
     content: bytes
     mode: int
     owner: int | None = None
+    group: int | None = None
 
 
 def write_all(files: Sequence[File], *, directory_mode: int) -> None:
@@ -56,8 +57,10 @@ def _write(temporary: Path, file: File) -> None:
         opened.write(file.content)
         opened.flush()
         os.fchmod(fd, file.mode)
-        if file.owner is not None and file.owner != os.geteuid():
-            os.fchown(fd, file.owner, -1)
+        fresh = os.fstat(fd)
+        if file.owner not in (None, fresh.st_uid) or file.group not in (None, fresh.st_gid):
+            owner = -1 if file.owner is None else file.owner
+            os.fchown(fd, owner, -1 if file.group is None else file.group)
         os.fsync(fd)
 
 
