@@ -30,9 +30,11 @@ STARTS = ((60, 120), (100, 200), (160, 300))
 """`start_ms` and `start_window_ms` that are tried, with each aggressiveness."""
 WORTH = 0.005
 """A difference of less speech heard is none."""
-PAUSE_MIN_MS, PAUSE_MAX_MS, PAUSES_MIN = 100, 1200, 5
-"""A pause inside of what somebody says; fewer of them say nothing."""
-HANGOVER_MIN_MS, HANGOVER_MAX_MS, HANGOVER_STEP_MS = 300, 1000, 50
+PAUSE_MIN_MS, PAUSE_MAX_MS = 100, 1200
+"""A pause inside of what somebody says."""
+PAUSES_MIN, PAUSES_TO_SHORTEN = 5, 30
+"""Fewer of them say nothing; a sentence that is cut costs more than a text that comes later."""
+HANGOVER_MIN_MS, HANGOVER_MAX_MS, HANGOVER_STEP_MS = 400, 1000, 50
 HANGOVER_WORTH_MS = 100
 SPEECH_LOW_DBFS, SPEECH_WANTED_DBFS, PEAK_WANTED_DBFS = -42.0, -30.0, -3.0
 CLIPPED = 0.001
@@ -207,7 +209,8 @@ def _hangover(
     least = max(HANGOVER_MIN_MS, config.vad.early_commit_ms + HANGOVER_STEP_MS)
     wanted = max(least, min(HANGOVER_MAX_MS, wanted))
     old = config.vad.hangover_ms
-    if abs(wanted - old) < HANGOVER_WORTH_MS:
+    shorter_by_guess = wanted < old and len(found) < PAUSES_TO_SHORTEN
+    if abs(wanted - old) < HANGOVER_WORTH_MS or shorter_by_guess:
         return []
     gains = "fewer sentences are cut" if wanted > old else "the text comes sooner"
     why = f"95 % of {len(found)} pauses inside of sentences are at most {long} ms: {gains}"

@@ -95,6 +95,13 @@ def test_the_hangover_covers_the_pauses_of_who_speaks() -> None:
     assert (proposal.key, proposal.old, proposal.new) == ("vad.hangover_ms", 500, 750)
 
 
+def test_the_hangover_is_made_shorter_only_after_many_pauses() -> None:
+    for count, proposed in ((20, []), (40, [400])):
+        plan = ("s" * 5 + "..") * count
+        found = advise(room(plan), Config(), lambda _values: opened(plan, "s"))  # noqa: B023
+        assert [each.new for each in found.proposals] == proposed
+
+
 def test_a_faint_voice_gets_gain_and_a_clipped_one_loses_it() -> None:
     faint = replace(room(PLAN, peak=600), levels=[level - 25 for level in room(PLAN).levels])
     well = Config(vad=Vad(aggressiveness=3))
