@@ -13,6 +13,7 @@ from scribed.commands import MUTE_FACT, TEXT_CHARS, Commands, mute_reasons
 from scribed.delivery.commands import COMMANDS
 from scribed.delivery.schemas import Muted
 from scribed.model import Command, Outcome, Reply, RobotDoes
+from scribed.recording import Record
 from scribed.store.worker import Remember
 from scribed.uplink.waiting import Purge
 from scribed.worker import Mailbox
@@ -220,3 +221,8 @@ def test_what_does_not_exist_is_refused_with_what_does(office: Office) -> None:
     (reply,) = office.mail("answers")
     assert reply.error.code == "unknown"
     assert ", ".join((*COMMANDS, "spool")) in reply.error.message
+
+
+def test_a_recording_is_made_by_who_hears(office: Office) -> None:
+    command = office.ask("record")
+    assert office.mail("capture") == [Record("command", "", command)]
