@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from scribed import clock
+from scribed import clock, kinds
 from scribed.capture.orders import Flush, Listen, Mute, Robot
 from scribed.delivery import commands
 from scribed.delivery.schemas import Muted
@@ -147,7 +147,10 @@ class Commands:
         if command.args.get("purge") is True:
             self._uplink.put(Purge(None, Outcome.MUTED))
         self.muted = tuple(sorted(reasons))
-        logger.info("muted" if self.muted else "no longer muted")
+        if self.muted:
+            logger.info("muted", extra=kinds.MUTED(reason=", ".join(self.muted)))
+        else:
+            logger.info("no longer muted", extra=kinds.UNMUTED())
         relay = Command("mute", {}, command.local, self._mailbox, _Closed(command, self.muted))
         self._capture.put(Mute(bool(self.muted), relay))
 

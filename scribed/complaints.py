@@ -2,24 +2,91 @@
 
 from __future__ import annotations
 
+import re
+from typing import Generic, NamedTuple, TypeVar
+
+T = TypeVar("T")
+
 REPEAT_S = 300.0
-"""The same trouble is worth a line again only after so long."""
+"""The same trouble is worth a line again only after so long, with how often it came meanwhile."""
+FLAP_S = 60.0
+"""The same where it was over meanwhile."""
+MAX_STORIES = 256
+"""So many different ones are known; of more the oldest is forgotten, and may be told again."""
+
+_FIGURE = re.compile(
+    r"\d+(\.\d+)?(?= ?(%|ms|s|kB|MB|MiB|bytes|dB|dBFS|Hz|finals?|utterance|connections?|times?|"
+    r"waiting|more)\b)"
+)
+"""A figure that says how much: two texts that differ in it alone are the same trouble."""
 
 
-class Complaints:
-    """What was said about each subject, and when; for one thread."""
+class Untold(NamedTuple, Generic[T]):
+    """What came, and was not said."""
+
+    about: str
+    item: T  #: as it came last
+    times: int
+
+
+class _Story(Generic[T]):
+    """One trouble: when it was told, and how often it came since."""
+
+    __slots__ = ("came_at", "item", "told_at", "untold", "window_s")
+
+    def __init__(self, item: T, now: float) -> None:
+        self.item, self.told_at, self.came_at = item, now, now
+        self.untold, self.window_s = 0, REPEAT_S
+
+    def is_due(self, now: float) -> bool:
+        return now - self.told_at >= self.window_s
+
+    def tell(self, now: float) -> int:
+        """It is told now; how often it came since it was told last."""
+        times, self.untold, self.told_at, self.window_s = self.untold, 0, now, REPEAT_S
+        return times
+
+
+class Complaints(Generic[T]):
+    """What was said about each subject, and when; for one thread. `T` is what stands for a text."""
 
     def __init__(self) -> None:
-        self._last: dict[str, tuple[str, float]] = {}
+        self._stories: dict[tuple[str, str], _Story[T]] = {}
 
-    def is_news(self, about: str, text: str, now: float) -> bool:
-        """Whether to say `text`: it differs from the last one, or that is `REPEAT_S` ago."""
-        before, said_at = self._last.get(about, ("", float("-inf")))
-        if text == before and now - said_at < REPEAT_S:
-            return False
-        self._last[about] = text, now
-        return True
+    def times(self, about: str, text: str, item: T, now: float) -> int:
+        """`text` came: how often since it was said last, this time included, if it is to be said
+        now; else 0, and `due()` says when."""
+        key = (about, _FIGURE.sub("#", text))
+        story = self._stories.get(key)
+        if story is None:
+            while len(self._stories) >= MAX_STORIES:
+                del self._stories[next(iter(self._stories))]
+            self._stories[key] = _Story(item, now)
+            return 1
+        story.item, story.came_at = item, now
+        story.untold += 1
+        return story.tell(now) if story.is_due(now) else 0
 
-    def forget(self, about: str) -> None:
-        """What comes next is a new story."""
-        self._last.pop(about, None)
+    def over(self, about: str, now: float, *, told: bool) -> int:
+        """It is well again, and that is `told`: how often the trouble had come untold, which then
+        is told with it. What comes next is news sooner."""
+        times = 0
+        for (of, _), story in self._stories.items():
+            if of != about:
+                continue
+            if told:
+                times += story.untold
+                story.untold = 0
+            story.window_s = FLAP_S
+        return times
+
+    def due(self, now: float, *, everything: bool = False) -> list[Untold[T]]:
+        """What came since it was said and may be said again (or all that came), in the order in
+        which it came last: it counts as said now."""
+        late = [
+            (about, story)
+            for (about, _), story in self._stories.items()
+            if story.untold and (everything or story.is_due(now))
+        ]
+        late.sort(key=lambda each: each[1].came_at)
+        return [Untold(about, story.item, story.tell(now)) for about, story in late]

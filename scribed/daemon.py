@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from scribed import __version__, clock, parts
+from scribed import __version__, clock, kinds, parts
 from scribed.capture.heed import Heed
 from scribed.capture.posting import PIECE_MS, SETTLING
 from scribed.capture.recorder import Recorder
@@ -158,7 +158,8 @@ class Daemon:
         for worker in supervisor.workers:
             worker.start()
         supervisor.ready()
-        logger.info("started: scribed %s", __version__)
+        extra = kinds.STARTED(version=__version__)
+        logger.info("started: scribed %s", __version__, extra=extra)
         end = supervisor.supervise()
         keeps = self._config.spool.durability != "memory"
         ending = Ending(supervisor, grace_s=supervisor.config.shutdown.grace_s, keeps=keeps)
@@ -174,12 +175,14 @@ class Daemon:
         """What an earlier run left is in the journal and on the topics; the store hands it on."""
         workers, recovery = self._supervisor.workers, self._opened.recovery
         for note in recovery.notes:
-            logger.warning("%s", note)
+            logger.warning("%s", note, extra=kinds.LEFTOVER_DAMAGED(error=note))
         if recovery.recovered or recovery.unpublished:
+            utterances, finals = len(recovery.recovered), len(recovery.unpublished)
             logger.info(
                 "recovered: %d utterance(s) without an answer, %d final(s) not delivered",
-                len(recovery.recovered),
-                len(recovery.unpublished),
+                utterances,
+                finals,
+                extra=kinds.RECOVERED(utterances=utterances, finals=finals),
             )
         if recovery.skipped:
             workers.delivery.inbox.put(Event("seq_skipped", {"skipped": recovery.skipped}))

@@ -7,12 +7,12 @@ import logging
 import os
 import sys
 
-from scribed import clock
+from scribed import clock, kinds
 from scribed.capture.worker import SourceEnded
 from scribed.delivery.worker import Finish
 from scribed.errors import ExitStatus
 from scribed.model import LinkWell
-from scribed.service import notify
+from scribed.service import journal, notify
 from scribed.store.worker import Close
 from scribed.supervisor import Supervisor
 from scribed.uplink.worker import Drain
@@ -59,7 +59,7 @@ class Ending:
         self._begin("end of input")
         supervisor, uplink = self._supervisor, self._workers.uplink
         if end.error is not None:
-            logger.error("%s", end.error)
+            logger.error("%s", end.error, extra=kinds.INPUT_FAILED(error=end.error))
         ended_at = clock.now()
         uplink.inbox.put(Drain(float("inf")))
         while uplink.is_alive():
@@ -90,15 +90,17 @@ class Ending:
         self._begun_at = clock.now()
         self._supervisor.stopping, self._supervisor.stop_asked = True, False
         self._workers.store.inbox.put(LinkWell(False))  # what waits goes to the disk meanwhile
-        logger.info("%s", why)
+        logger.info("%s", why, extra=kinds.STOPPING(reason=why))
         notify.stopping()
 
     def _tell_unanswered(self) -> int:
         waiting = self._workers.uplink.report.tally.utterances
         if waiting and self._keeps:
-            logger.warning("%d utterance(s) have no answer; they are kept for later", waiting)
+            words = "%d utterance(s) have no answer; they are kept for later"
+            logger.warning(words, waiting, extra=kinds.UNANSWERED_KEPT(utterances=waiting))
         elif waiting:
-            logger.error("%d utterance(s) have no answer; they end as failed", waiting)
+            words = "%d utterance(s) have no answer; they end as failed"
+            logger.error(words, waiting, extra=kinds.UNANSWERED_LOST(utterances=waiting))
         return waiting
 
     def _end_delivery(self, deadline: float) -> None:
@@ -121,19 +123,23 @@ class Ending:
         workers.store.join(max(0.0, store_by - clock.now()))  # also where another has crashed
         if workers.store.is_alive() and workers.store.report.runtime_files:
             left = workers.store.report.runtime_files
-            logger.error("the disk is too slow: %d utterance(s) are only in memory files", left)
+            words = "the disk is too slow: %d utterance(s) are only in memory files"
+            logger.error(words, left, extra=kinds.ONLY_IN_MEMORY(utterances=left))
         if delivery.is_alive() and not self._keeps:
             self._tell_what_is_lost()
-        logger.info("stopped")
+        logger.info("stopped", extra=kinds.STOPPED())
 
     def _tell_what_is_lost(self) -> None:
         """Delivery hangs, in a name lookup or in connect, and cannot say so itself."""
         if lost := self._workers.delivery.report.pending:
-            logger.error("%d finals were not published: the broker was not reached in time", lost)
+            why = "the broker was not reached in time"
+            extra = kinds.UNPUBLISHED_LOST(finals=lost, error=why)
+            logger.error("%d finals were not published: %s", lost, why, extra=extra)
 
 
 def leave(status: ExitStatus) -> None:
     """End the process at once, without waiting for threads that DNS or a peer holds."""
+    journal.settle(everything=True)
     logging.shutdown()
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError):  # nobody reads it any more

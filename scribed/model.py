@@ -84,6 +84,8 @@ class UtteranceStarted:
     continues: UtteranceId | None = None  #: the utterance that was cut by length just before
     boot: EarlierBoot | None = None  #: None: this boot
     trigger: str = "always"  #: what let it be heard: "always" | "listen"
+    onset: float | None = None  #: when its first voiced frame began; None: not known
+    gate_at: float | None = None  #: when it was decided that somebody speaks
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +207,17 @@ class Partial:
 
 
 @dataclass(frozen=True, slots=True)
+class Moments:
+    """When an utterance took its steps, as `latency` splits them; None: not known."""
+
+    onset: float | None = None  #: the beginning of its first voiced frame
+    gate: float | None = None  #: the gate opened
+    first_byte: float | None = None  #: its first audio went out, on the connection that answered
+    commit: float | None = None  #: the kernel had its last commit
+    text: float | None = None  #: its committed text was received
+
+
+@dataclass(frozen=True, slots=True)
 class Final:
     """The one committed text of an utterance."""
 
@@ -218,6 +231,7 @@ class Final:
     provider_s: float | None  #: from when the kernel had the commit to the committed text
     first_partial_s: float | None  #: from the utterance's opening to its first partial
     committed_at: float  #: when the committed text was received
+    moments: Moments = Moments()
 
 
 @dataclass(frozen=True, slots=True)

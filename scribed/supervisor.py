@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from scribed import clock, overview, parts
+from scribed import clock, kinds, overview, parts
 from scribed.alerts import Alerts, WallClock
 from scribed.capture.worker import Capture, SourceEnded
 from scribed.commands import Commands
@@ -38,7 +38,7 @@ from scribed.model import (
 )
 from scribed.recording import Record
 from scribed.reloading import Reloading
-from scribed.service import notify
+from scribed.service import journal, notify
 from scribed.service.control import Control
 from scribed.service.timesync import clock_synced
 from scribed.store.worker import Store
@@ -175,7 +175,9 @@ class Supervisor:
         if isinstance(item, (Alert, AlertCleared)):
             if isinstance(item, Alert) and item.severity == "error":
                 self.workers.capture.inbox.put(Record("error", item.code))
-            self.workers.delivery.inbox.put(self._alerts.take(item))
+            news = self._alerts.take(item)
+            self._log_alert(news)
+            self.workers.delivery.inbox.put(news)
         elif isinstance(item, Event):
             self.workers.delivery.inbox.put(item)
         elif isinstance(item, Command):
@@ -187,6 +189,19 @@ class Supervisor:
             self.publish_state()
         if isinstance(item, (Attention, Device, Link, Alert, AlertCleared, Command)):
             self.publish_state()
+
+    @staticmethod
+    def _log_alert(news: Alert | AlertCleared) -> None:
+        if isinstance(news, AlertCleared):
+            extra = kinds.ALERT_OVER(alert=news.code)
+            logger.info("alert %s is over", news.code, extra=extra)
+            return
+        extra = kinds.ALERT(
+            alert=news.code, severity=news.severity, error=news.message, remedy=news.remedy
+        )
+        level = logging.WARNING if news.severity == "warning" else logging.ERROR
+        words = "alert %s: %s; what to do: %s"
+        logger.log(level, words, news.code, news.message, news.remedy, extra=extra)
 
     def publish_state(self) -> None:
         """Post `state`, and the status line where it has changed."""
@@ -208,12 +223,15 @@ class Supervisor:
         """A bug: say all there is to say about it."""
         self.failed = crashed
         lines = traceback.format_exception(crashed.exception)
-        logger.critical("bug in %s:\n%s", crashed.worker, "".join(lines))
+        extra = kinds.BUG(worker=crashed.worker, error=lines[-1].strip())
+        logger.critical("bug in %s:\n%s", crashed.worker, "".join(lines), extra=extra)
 
     def feed_watchdog(self) -> None:
         stuck = [worker.name for worker in self.workers if worker.stuck]
         if stuck:
-            logger.error("no heartbeat of: %s; the watchdog is not fed", ", ".join(stuck))
+            who = ", ".join(stuck)
+            extra = kinds.NO_HEARTBEAT(worker=who)
+            logger.error("no heartbeat of: %s; the watchdog is not fed", who, extra=extra)
         else:
             notify.alive()
 
@@ -223,6 +241,7 @@ class Supervisor:
             self._look(now)
         if now >= self._metrics_at:
             self._metrics_at = now + METRICS_S
+            journal.settle()
             self._publish_metrics()
 
     def _look(self, now: float) -> None:

@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Callable
 
-from scribed import clock
+from scribed import clock, kinds
 from scribed.model import RATE, Event
 
 logger = logging.getLogger(__name__)
@@ -71,7 +71,8 @@ class Losses:
         """There was no room for `samples`; whether they are the first."""
         first = self._dropping is None
         if first:
-            logger.error("no room for more sound: the uplink is stuck; speech is dropped")
+            words = "no room for more sound: the uplink is stuck; speech is dropped"
+            logger.error(words, extra=kinds.SPEECH_DROPPED())
         self._dropping = (self._dropping or 0) + samples
         self.dropped_samples += samples
         return first
@@ -97,5 +98,6 @@ class Losses:
 
     def _gap(self, lost_s: float, cause: str) -> None:
         lost_ms = round(lost_s * 1000)
-        logger.warning("lost %d ms of sound (%s)", lost_ms, cause)
+        extra = kinds.SOUND_LOST(lost_ms=lost_ms, reason=cause)
+        logger.warning("lost %d ms of sound (%s)", lost_ms, cause, extra=extra)
         self._tell(Event("audio_gap", {"lost_ms": lost_ms, "cause": cause}))

@@ -41,4 +41,6 @@ class Numbering:
         if self._reserved_end - self.next_seq < SEQ_LOW and self._asked_at < self._reserved_end:
             self._asked_at = self._reserved_end
             self._want_numbers(self.next_seq)
-        return UtteranceStarted(self._new_id(), seq, at, clock.mono_offset(), continues)
+        return UtteranceStarted(
+            self._new_id(), seq, at, clock.mono_offset(), continues, gate_at=clock.now()
+        )

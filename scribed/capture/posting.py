@@ -16,6 +16,8 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeGuard
 
+from scribed import kinds
+from scribed.capture import lines
 from scribed.capture.segmenter import GateEvent
 from scribed.model import (
     UtteranceAudio,
@@ -68,6 +70,7 @@ class Posting:
         self._full: set[str] = set()
         self._ahead = 0  # bytes of the open utterance that only the store has
         self._holds = True  # no piece of them is missing
+        self._last_seq = 0
         self._torn: UtteranceId | None = None  # of which the store did not get a piece
 
     def retune(self, chunk_bytes: int) -> None:
@@ -155,6 +158,7 @@ class Posting:
         """Give those who wait for it what is theirs."""
         match item:
             case UtteranceStarted() | UtteranceEnded():
+                self._log(item)
                 self._put("uplink", self._uplink, item)
                 self._put("delivery", self._delivery, item)
             case UtterancePaused() | UtteranceResumed():
@@ -163,6 +167,13 @@ class Posting:
                 self._put_audio(item)
             case UtteranceHeld():
                 pass  # for the store alone
+
+    def _log(self, item: UtteranceStarted | UtteranceEnded) -> None:
+        if isinstance(item, UtteranceStarted):
+            self._last_seq = item.seq
+            lines.opened(item)
+        else:
+            lines.closed(item, self._last_seq)
 
     def _put_audio(self, item: UtteranceAudio) -> None:
         """Give the uplink a piece, and charge the budget with it."""
@@ -190,5 +201,6 @@ class Posting:
             self._full.discard(reader)
         elif reader not in self._full:
             self._full.add(reader)
-            logger.error("the %s is stuck and takes nothing more: speech is lost to it", reader)
+            words = "the %s is stuck and takes nothing more: speech is lost to it"
+            logger.error(words, reader, extra=kinds.READER_STUCK(worker=reader))
         return taken

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from scribed import kinds
 from scribed.capture.proof import REMEDIES, Fault, Kind
 from scribed.model import Alert, AlertCleared, Device, Event
 
@@ -42,7 +43,9 @@ class Presence:
         if self._absence is not None:
             self._absence = None
             self._tell(AlertCleared("no_device"))
-        logger.info("hears %s (%s Hz, channels: %s)", device.name, device.rate, device.channels)
+        what = device.name, device.rate, device.channels
+        extra = kinds.DEVICE_HEARS(device=device.name, rate=device.rate, channels=device.channels)
+        logger.info("hears %s (%s Hz, channels: %s)", *what, extra=extra)
         self._change(device, "open")  # again: now it is known to hear
         if not self._was_found:  # else it was only muted
             self._was_found = True
@@ -54,11 +57,15 @@ class Presence:
             return
         self._fault, name = fault, self._device.name
         if fault is None:
-            logger.info("%s: gives sound again", name)
+            logger.info("%s: gives sound again", name, extra=kinds.SOUND_GOOD(device=name))
             self._tell(AlertCleared(SILENT))
             return
         dead = fault.kind is Kind.DEAD
-        logger.log(logging.ERROR if dead else logging.WARNING, "%s: %s", name, fault.evidence)
+        level, extra = (
+            logging.ERROR if dead else logging.WARNING,
+            kinds.SOUND_BAD(device=name, error=fault.evidence),
+        )
+        logger.log(level, "%s: %s", name, fault.evidence, extra=extra)
         severity = "error" if dead else "warning"
         message = f"{name}: {fault.evidence}"
         self._tell(Alert(SILENT, message, REMEDIES[fault.kind], severity))
@@ -68,7 +75,7 @@ class Presence:
         if why != self._absence:
             self._absence, self._was_found = why, False
             self._withdraw()
-            logger.error("no microphone: %s", why)
+            logger.error("no microphone: %s", why, extra=kinds.NO_DEVICE(error=why))
             self._change(self._device, "absent")
             self._tell(Alert("no_device", why, NO_DEVICE_REMEDY))
 
@@ -76,7 +83,8 @@ class Presence:
         """The device went away in the middle, and is missed until frames come again."""
         self._absence, self._was_found = why, False
         self._withdraw()
-        logger.warning("microphone lost: %s", why)
+        extra = kinds.DEVICE_LOST(device=device.name, error=why)
+        logger.warning("microphone lost: %s", why, extra=extra)
         self._change(device, "lost")
         self._tell(Event("device_lost", {"device": device.name, "why": why}))
         self._tell(Alert("no_device", why, NO_DEVICE_REMEDY))

@@ -30,7 +30,7 @@ from __future__ import annotations
 import collections
 import itertools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from scribed.capture.trace import Trace
 from scribed.model import (
@@ -307,7 +307,8 @@ class Segmenter:
         self, frames: list[_Frame], continues: UtteranceId | None, events: list[GateEvent]
     ) -> None:
         self._note(f"open {len(frames)}{' continues' if continues else ''}")
-        started = self._identify(frames[0].at, continues)
+        onset = next((frame.at for frame in frames if frame.voiced), None)
+        started = replace(self._identify(frames[0].at, continues), onset=onset)
         self._id, self._voiced_until = started.id, frames[0].at
         events.append(started)
         frames[0].lost = 0  # that was before it

@@ -10,7 +10,7 @@ import os
 import sys
 from pathlib import Path
 
-from scribed import clock
+from scribed import clock, kinds
 from scribed.cli import loading
 from scribed.config import Config
 from scribed.daemon import Daemon
@@ -43,8 +43,27 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the daemon; does not return: the process ends with its exit status."""
+    """Run the daemon; where it can be started the process ends with its exit status."""
     faulthandler.enable()
+    if not journal.stderr_is_journal():
+        return _run(args)
+    journal.configure("info")  # for what goes wrong before the configuration is known
+    try:
+        return _run(args)
+    except ScribedError as exc:
+        status = exc.exit_status
+        extra = kinds.START_FAILED(error=exc, exit_status=int(status))
+        if isinstance(exc, ConfigError):
+            extra = kinds.CONFIG_INVALID(error=exc, exit_status=int(status))
+        logger.critical("%s", exc, extra=extra)
+        return status
+    except Exception as exc:
+        what = f"{type(exc).__name__}: {exc}"
+        logger.critical("bug", exc_info=True, extra=kinds.BUG(worker="main", error=what))
+        return ExitStatus.BUG
+
+
+def _run(args: argparse.Namespace) -> int:
     environ = dict(os.environ)
     path = loading.config_path(args.config, environ)
     instance = instance_of(path)
@@ -52,9 +71,13 @@ def run(args: argparse.Namespace) -> int:
     loaded, alerts = _load(path, state, environ)
     config = loaded.config
     journal.configure(config.log.level)
+    for alert in alerts:
+        words = "%s; uses the last good configuration, %s"
+        extra = kinds.CONFIG_FELL_BACK(path=path, error=alert.message, alert=alert.code)
+        logger.error(words, alert.message, state / GOOD_FILE, extra=extra)
     for notice in (idle_password(config, environ), *notices(config.provider), *remarks(config)):
         if notice:
-            logger.warning("%s", notice)
+            logger.warning("%s", notice, extra=kinds.CONFIG_REMARK(error=notice))
     echo = _echo if sys.stdout.isatty() else None
     runtime = runtime_directory(instance, environ)
     restarts = Restarts(runtime, clock.now)
@@ -116,9 +139,6 @@ def _load(
         good = state / GOOD_FILE
         with contextlib.suppress(OSError, ScribedError, UnicodeDecodeError):
             loaded = loading.read(good, good.read_text("utf-8"), environ)
-            for problem in exc.problems:
-                print(f"scribed: {problem}", file=sys.stderr)
-            print(f"scribed: uses the last good configuration, {good}", file=sys.stderr)
             remedy = f"correct {path} (`scribed check` names every problem) and reload"
             return loaded, (Alert("config_invalid", "; ".join(exc.problems), remedy),)
         raise

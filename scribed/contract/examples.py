@@ -31,6 +31,7 @@ from scribed.model import (
     Identity,
     Link,
     LinkState,
+    Moments,
     Outcome,
     Partial,
     Provider,
@@ -51,7 +52,7 @@ _ME = Identity(
 _NOW = Moment(now=812_347.011, wall=1_780_306_202.011, clock_synced=True)
 _PROVIDER = Provider("elevenlabs", "scribe_v2_realtime", "sess-7f3a")
 _ID = UtteranceId("01KT361CVR3V5W8J0B2E4G6HTX")
-_STARTED = UtteranceStarted(_ID, 1841, at=812_345.120)
+_STARTED = UtteranceStarted(_ID, 1841, at=812_345.120, onset=812_345.420, gate_at=812_345.540)
 _ENDED = UtteranceEnded(_ID, 812_346.640, EndReason.COMMIT, 1520, 0, -31.2, 22.0)
 _FINAL = Final(
     started=_STARTED,
@@ -74,6 +75,13 @@ _FINAL = Final(
     provider_s=0.31,
     first_partial_s=0.24,
     committed_at=812_346.990,
+    moments=Moments(
+        onset=812_345.420,
+        gate=812_345.540,
+        first_byte=812_345.590,
+        commit=812_346.680,
+        text=812_346.990,
+    ),
 )
 _FRESH = Route("transcript", None, 4)
 _MINUTE_LATER = Moment(now=812_407.011, wall=1_780_306_262.011, clock_synced=True)

@@ -156,6 +156,14 @@ FIELDS: Mapping[type, Fields] = {
         "end_to_publish_ms": _count("age_ms of a final"),
         "first_partial_ms": _count("from the utterance's opening to its first partial"),
         "provider_ms": _count("from when the commit had left to the committed text"),
+        "onset_to_gate_ms": _count("from the first voiced frame to when the gate opened"),
+        "gate_to_first_byte_ms": _count("from then to its first audio on the way to the service"),
+        "end_to_commit_ms": _count(
+            "from the last voiced frame to when the commit was sent; this "
+            "and the two that follow sum to end_to_publish_ms"
+        ),
+        "commit_to_text_ms": _count("from then to the committed text"),
+        "text_to_publish_ms": _count("from then to this publish"),
     },
     Provider: {
         "name": Field("of the service"),

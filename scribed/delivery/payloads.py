@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from scribed import latency
 from scribed.delivery import answers
 from scribed.delivery.schemas import (
     AlertMessage,
@@ -174,9 +175,9 @@ def cautions(
     ]
 
 
-def age_ms(final: Final, moment: Moment) -> int:
-    """From the last voiced frame to `moment`, in time that counts suspend."""
-    return max(round((moment.there(final.started).now - final.ended.at) * 1000), 0)
+def spent(final: Final, moment: Moment) -> latency.Parts:
+    """Where its time went up to `moment`, in time that counts suspend."""
+    return latency.parts(final, moment.there(final.started).now)
 
 
 def speech(started: UtteranceStarted, active: bool, identity: Identity, moment: Moment) -> Speech:
@@ -279,19 +280,19 @@ def _spoken(
 
 def _heard(final: Final, moment: Moment) -> dict[str, Any]:
     """The fields that are known once the utterance has ended."""
-    end, age = final.ended, age_ms(final, moment)
+    end, parts = final.ended, spent(final, moment)
     return {
         "end_unix_ms": moment.unix_ms(end.at),
-        "age_ms": age,
+        "age_ms": parts.end_to_publish_ms,
         "mono_end_ns": _ns(end.at + final.started.mono_offset),
         "audio_ms": end.audio_ms,
         "audio_lost_ms": end.lost_ms,
         "level_dbfs": _tenths(end.level_dbfs),
         "snr_db": _tenths(end.snr_db),
         "latency": Latency(
-            end_to_publish_ms=age,
             first_partial_ms=_ms(final.first_partial_s),
             provider_ms=_ms(final.provider_s),
+            **parts._asdict(),
         ),
     }
 
@@ -309,7 +310,7 @@ _NOT_YET: dict[str, Any] = {
     "audio_lost_ms": None,
     "level_dbfs": None,
     "snr_db": None,
-    "latency": Latency(end_to_publish_ms=None, first_partial_ms=None, provider_ms=None),
+    "latency": Latency(**dict.fromkeys(Latency.__struct_fields__)),
     "attempt": None,
     "late_reason": None,
 }

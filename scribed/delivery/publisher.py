@@ -29,6 +29,7 @@ from scribed.delivery.topics import (
     route,
 )
 from scribed.intervals import Doings, together
+from scribed.latency import Parts
 from scribed.model import (
     Alert,
     AlertCleared,
@@ -74,7 +75,7 @@ class Published(NamedTuple):
 
     topic: str
     item: Durable | None = None  #: the final or end, where it was one
-    latency_ms: int | None = None  #: from the end of speech to when it was written
+    spent: Parts | None = None  #: of a final: where its time went until it was written
     outcome: Outcome | None = None  #: of an utterance that ended without text
     size: int = 0  #: of its payload, in bytes
 
@@ -237,8 +238,8 @@ class Publisher:
         elif isinstance(parcel, Final) and topic == "ended":
             self._in_flight = Published(topic, parcel, outcome=Outcome.EXPIRED, size=size)
         elif isinstance(parcel, Final):
-            age_ms = payloads.age_ms(parcel, moment)
-            self._in_flight = Published(topic, parcel, age_ms, size=size)
+            spent = payloads.spent(parcel, moment)
+            self._in_flight = Published(topic, parcel, spent, size=size)
             if topic == "transcript":
                 self._highest_seq = parcel.started.seq
             if offer.text is not None:

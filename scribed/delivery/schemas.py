@@ -26,6 +26,11 @@ class Latency(msgspec.Struct, frozen=True, kw_only=True):
     end_to_publish_ms: int | None
     first_partial_ms: int | None
     provider_ms: int | None
+    onset_to_gate_ms: int | None
+    gate_to_first_byte_ms: int | None
+    end_to_commit_ms: int | None
+    commit_to_text_ms: int | None
+    text_to_publish_ms: int | None
 
 
 class Transcript(Message, frozen=True, kw_only=True, tag_field="schema", tag="stt.transcript/1"):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from scribed.complaints import Complaints
-from scribed.delivery.attempts import STABLE_S, Loss
+from scribed import kinds
+from scribed.delivery.attempts import Loss
 from scribed.delivery.refusals import ASIDE, DENIED_REMEDY, SIZE_REMEDY, News, Refusals
 from scribed.errors import BrokerError
 from scribed.worker import Mailbox
@@ -17,37 +17,33 @@ logger = logging.getLogger(__name__)
 class Troubles:
     """Used by delivery's thread only. Alerts go to the `supervisor`."""
 
-    def __init__(self, base: str, supervisor: Mailbox[Any]) -> None:
-        self.base = base  #: the base topic
+    def __init__(self, base: str, broker: str, supervisor: Mailbox[Any]) -> None:
+        self.base, self.broker = base, broker  #: the base topic, and host and port
         self._supervisor = supervisor
-        self._complaints = Complaints()
         self._refusals = Refusals()
 
-    def complain(self, about: str, text: str, now: float, waiting: int) -> bool:
-        """Log what goes wrong where it is news, and that `waiting` finals wait; was it news?"""
-        news = self._complaints.is_news(about, text, now)
-        if news:
-            logger.warning("%s (%d waiting)", text, waiting)
-        return news
+    def dropped(self, text: str, waiting: int) -> None:
+        """Something that was to be said had to go."""
+        extra = kinds.FINALS_DROPPED(error=text, finals=waiting)
+        logger.warning("%s (%d waiting)", text, waiting, extra=extra)
 
-    def deny(
-        self, topic: str, why: str, now: float, waiting: int, remedy: str = DENIED_REMEDY
-    ) -> None:
+    def deny(self, topic: str, why: str, waiting: int, remedy: str = DENIED_REMEDY) -> None:
         """The broker does not take what concerns `topic`."""
         root = topic.partition("/")[0]
-        self._deny(root, f"{self.base}/{root} {why}", now, waiting, remedy)
+        self._deny(root, root, why, waiting, remedy)
 
-    def put_aside(self, topic: str, why: str, now: float, waiting: int) -> None:
+    def put_aside(self, topic: str, why: str, waiting: int) -> None:
         """The broker does not take one message on `topic`, which is too large for it."""
-        text = f"{self.base}/{topic.partition('/')[0]} {why}"
-        self._deny(ASIDE, text, now, waiting, SIZE_REMEDY)
+        self._deny(ASIDE, topic.partition("/")[0], why, waiting, SIZE_REMEDY)
 
     def none_aside(self) -> None:
         """All that was put aside came through."""
         self._tell(self._refusals.allow(ASIDE))
 
-    def _deny(self, about: str, text: str, now: float, waiting: int, remedy: str) -> None:
-        self.complain(about, text, now, waiting)
+    def _deny(self, about: str, root: str, why: str, waiting: int, remedy: str) -> None:
+        text = f"{self.base}/{root} {why}"
+        extra = kinds.BROKER_REFUSES(topic=root, error=text, finals=waiting)
+        logger.warning("%s (%d waiting)", text, waiting, extra=extra)
         self._tell(self._refusals.deny(about, text, remedy))
 
     def allow(self, topic: str) -> None:
@@ -67,15 +63,12 @@ class Troubles:
         """Whether this `loss`, no fault of ours, says that another client has our id."""
         return self._refusals.contested(loss, now)
 
-    def lost(
-        self, error: BrokerError, loss: Loss, lasted_s: float, now: float, waiting: int
-    ) -> bool:
-        """The connection ended, or did not come about; was that news?"""
-        if lasted_s >= STABLE_S:
-            self._complaints.forget("broker")
+    def lost(self, error: BrokerError, loss: Loss, now: float, waiting: int) -> None:
+        """The connection ended, or did not come about."""
         if error.denied or loss is Loss.TAKEN_OVER:
             self._tell(self._refusals.ended(loss, str(error), now))
-        return self.complain("broker", str(error), now, waiting)
+        extra = kinds.BROKER_DOWN(broker=self.broker, error=error, finals=waiting)
+        logger.warning("%s (%d waiting)", error, waiting, extra=extra)
 
     def _tell(self, news: News) -> None:
         if news is not None:

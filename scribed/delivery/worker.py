@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from scribed import clock
+from scribed import clock, kinds
 from scribed.config import Config
 from scribed.delivery.attempts import Loss, Pauses
 from scribed.delivery.events import Acknowledged, Asked, Connected, Subscribed
@@ -128,7 +128,8 @@ class Delivery(Worker):
         self._link: BrokerLink
         self._last_error: str | None = None
         self._last_final_at: float | None = None
-        self._troubles = Troubles(identity.base, supervisor)
+        self._broker = f"{config.mqtt.host}:{config.mqtt.port}"
+        self._troubles = Troubles(identity.base, self._broker, supervisor)
         self._away = True  # the log says so
         self._finish: Finish | None = None
         self._goodbye = False  # `offline` is the last thing to be written
@@ -208,7 +209,10 @@ class Delivery(Worker):
     def _connected(self, event: Connected) -> None:
         mqtt, version = self._config.mqtt, self._link.version
         if self._away:
-            logger.info("connected to %s port %d (MQTT %s)", mqtt.host, mqtt.port, version)
+            extra = kinds.BROKER_UP(broker=self._broker)
+            logger.info(
+                "connected to %s port %d (MQTT %s)", mqtt.host, mqtt.port, version, extra=extra
+            )
         self._last_error, self._away, self._goodbye = None, False, False
         self._publisher.connected(event.window, event.max_payload)
         self._troubles.accepted()
@@ -226,12 +230,12 @@ class Delivery(Worker):
         self._last_error = str(event.error)
         if deadly is not None:
             text = f"of {deadly.size} bytes: the broker ends the connection when it gets it"
-            self._troubles.put_aside(deadly.topic, text, now, outbox.finals)
+            self._troubles.put_aside(deadly.topic, text, outbox.finals)
         elif blameless and self._troubles.contested(loss, now):
             loss = Loss.TAKEN_OVER
             self._link.stand_back()
-        news = self._troubles.lost(event.error, loss, event.lasted_s, now, outbox.finals)
-        self._away = news or self._away
+        self._troubles.lost(event.error, loss, now, outbox.finals)
+        self._away = True
 
     def _acknowledged(self, event: Acknowledged) -> None:
         if event.refusal is None:
@@ -266,7 +270,7 @@ class Delivery(Worker):
             self._publisher.replies.reply(Reply(token, error=error), moment)
 
     def _deny(self, topic: str, why: str, remedy: str = DENIED_REMEDY) -> None:
-        self._troubles.deny(topic, why, self._now(), self._publisher.outbox.finals, remedy)
+        self._troubles.deny(topic, why, self._publisher.outbox.finals, remedy)
 
     def _say_too_large(self, refused: Published | None) -> None:
         if refused is None:
@@ -275,8 +279,7 @@ class Delivery(Worker):
             self._deny(refused.topic, "is more than the broker takes in a message", SIZE_REMEDY)
             return
         text = f"of {refused.size} bytes is more than the broker takes in a message"
-        waiting = self._publisher.outbox.finals
-        self._troubles.put_aside(refused.topic, text, self._now(), waiting)
+        self._troubles.put_aside(refused.topic, text, self._publisher.outbox.finals)
 
     # Writing
 
@@ -352,7 +355,7 @@ class Delivery(Worker):
                 loss = self._publisher.take(item, self._moment())
                 if loss is not None:
                     waiting = self._publisher.outbox.finals
-                    self._troubles.complain("loss", loss, self._now(), waiting)
+                    self._troubles.dropped(loss, waiting)
 
     def _partial(self, said: Partial) -> None:
         """Partials are live speech or nothing: never queued, not even behind a slow socket."""
@@ -440,9 +443,13 @@ class Delivery(Worker):
             too_slow = "the broker does not take them" if unwanted else "the broker was too slow"
             why = self._last_error or too_slow
             if finish.keep:
-                logger.warning("%d finals wait for the next start: %s", outbox.finals, why)
+                extra = kinds.UNPUBLISHED_KEPT(finals=outbox.finals, error=why)
+                logger.warning(
+                    "%d finals wait for the next start: %s", outbox.finals, why, extra=extra
+                )
             else:
-                logger.error("%d finals were not published: %s", outbox.finals, why)
+                extra = kinds.UNPUBLISHED_LOST(finals=outbox.finals, error=why)
+                logger.error("%d finals were not published: %s", outbox.finals, why, extra=extra)
 
     # What others may look at
 

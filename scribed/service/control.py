@@ -22,6 +22,7 @@ from typing import Any
 
 import msgspec
 
+from scribed import kinds
 from scribed.model import Command, CommandError, Reply
 from scribed.service.asking import SOCKET
 from scribed.worker import Mailbox, Stop, Worker
@@ -82,6 +83,7 @@ class Control(Worker):
                 "no control socket, so that `scribed status` and the like get no answer: %s: %s",
                 self._path,
                 exc.strerror or exc,
+                extra=kinds.NO_CONTROL_SOCKET(path=self._path, error=exc.strerror or exc),
             )
             return
         with listening:
@@ -103,7 +105,8 @@ class Control(Worker):
             except BlockingIOError:  # the mailbox or the time woke us, or the client has gone
                 continue
             except OSError as exc:
-                logger.warning("a client of the control socket was not heard: %s", exc.strerror)
+                words, why = "a client of the control socket was not heard: %s", exc.strerror
+                logger.warning(words, why, extra=kinds.CLIENT_UNHEARD(error=why))
                 self._reply = None
                 self._wait(None, 0, time.monotonic() + REST_S)
                 continue

@@ -12,6 +12,7 @@ import signal
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from scribed import kinds
 from scribed.service import notify
 
 logger = logging.getLogger(__name__)
@@ -84,6 +85,7 @@ def pace(restarts: Restarts, environ: Mapping[str, str]) -> bool:
             "(why: further up in the journal)",
             crashes,
             wait_s,
+            extra=kinds.CRASH_LOOP(crashes=crashes, wait_s=f"{wait_s:.0f}"),
         )
         notify.starting(f"ended {crashes} times in a row; starts in {wait_s:.0f} s", wait_s)
         asked = signal.sigtimedwait(asks, wait_s) is not None

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
+from scribed import kinds
 from scribed.model import Closed, CommandError, Delivered, Final, Reply, UtteranceId
 from scribed.store.acked import Acked
 from scribed.store.ballast import Ballast
@@ -160,7 +161,7 @@ class Books:
             self.in_need(self._muted.write)
         except OSError as exc:
             why = f"{self._muted.path} cannot be written: {exc.strerror or exc}"
-            logger.warning("%s", why)
+            logger.warning("%s", why, extra=kinds.STATE_UNWRITABLE(error=why))
             return why
         return None
 
@@ -188,7 +189,7 @@ class Books:
     def _well(self) -> None:
         self.writes += 1
         if self.trouble is not None:
-            logger.info("the ledger can be written again")
+            logger.info("the ledger can be written again", extra=kinds.LEDGER_GOOD())
         self.trouble = None
         self._count()
 
@@ -198,13 +199,14 @@ class Books:
 
     def _fail(self, error: LedgerError, now: float) -> None:
         if self.trouble is None:
-            logger.error("%s", error)
+            logger.error("%s", error, extra=kinds.LEDGER_BAD(error=error))
         self.trouble, self._retry_at = str(error), now + RETRY_S
         self._pending.lighten()
 
     def _lose(self, count: int, why: str) -> None:
         self.dropped += count
-        logger.error("%d final(s) are not kept: %s", count, why)
+        extra = kinds.FINALS_LOST(finals=count, error=why)
+        logger.error("%d final(s) are not kept: %s", count, why, extra=extra)
 
 
 def _answer(fact: Remember, why: str | None) -> None:

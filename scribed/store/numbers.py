@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from functools import partial
 
+from scribed import kinds
 from scribed.store.books import Books
 from scribed.store.ledger import SEQ_END
 from scribed.store.pending import Remember
@@ -37,8 +38,9 @@ class Numbers:
             self._books.in_need(partial(self._sequence.reserve, next_seq))
         except OSError as exc:
             self._unreserved, self._retry_at = next_seq, now + RETRY_S
-            self._troubles.numbers = f"the state directory cannot be written: {exc.strerror}"
-            logger.error("%s", self._troubles.numbers)  # noqa: TRY400
+            why = f"the state directory cannot be written: {exc.strerror}"
+            self._troubles.numbers = why
+            logger.error("%s", why, extra=kinds.STATE_UNWRITABLE(error=why))  # noqa: TRY400
         else:
             self._unreserved = self._troubles.numbers = None
         self._books.remember(Remember(SEQ_END, str(end)))
@@ -58,5 +60,6 @@ class Numbers:
         try:
             self._books.in_need(partial(self._sequence.release, next_seq))
         except OSError as exc:
-            logger.warning("the state directory cannot be written: %s", exc.strerror)
+            why = f"the state directory cannot be written: {exc.strerror}"
+            logger.warning("%s", why, extra=kinds.STATE_UNWRITABLE(error=why))
         self._books.remember(Remember(SEQ_END, str(next_seq)))

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from scribed import config
+from scribed import config, kinds
 from scribed.model import EarlierBoot
 from scribed.store.acked import Acked
 from scribed.store.ballast import Ballast
@@ -105,5 +105,6 @@ def _usable(runtime: Path) -> Path | None:
         "the runtime directory %s cannot be used: %s; audio goes to the state directory",
         runtime,
         why,
+        extra=kinds.RUNTIME_UNUSABLE(path=runtime, error=why),
     )
     return None

@@ -8,6 +8,7 @@ import logging
 from collections import deque
 from collections.abc import Iterator, Sequence
 
+from scribed import kinds
 from scribed.model import Closed, Final, Restated
 from scribed.store.ledger import Ledger, LedgerError
 
@@ -73,7 +74,8 @@ class Restating:
                 items = self._ledger.finals(list(numbers[start : start + PAGE]))
             except LedgerError as exc:
                 left = len(numbers) - start
-                logger.error("%d final(s) are not restated: %s", left, exc)  # noqa: TRY400
+                extra = kinds.NOT_RESTATED(finals=left, error=exc)
+                logger.error("%d final(s) are not restated: %s", left, exc, extra=extra)  # noqa: TRY400
                 break
             yield Restated(token, tuple(items), last=start + PAGE >= len(numbers))
         yield Restated(token, ())  # unless the last one was taken: nobody asks again then

@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from scribed import kinds
 from scribed.store.audiofile import NAME, PART
 from scribed.store.places import copy
 
@@ -33,7 +34,8 @@ class Quarantine:
 
     def take(self, path: Path, why: str) -> Path | None:
         """Move a file here. Where it is now: `path` where it cannot be moved, None: deleted."""
-        logger.warning("%s is set aside: %s", path.name, why)
+        extra = kinds.SET_ASIDE(path=path.name, error=why)
+        logger.warning("%s is set aside: %s", path.name, why, extra=extra)
         target = self.directory / path.name.removesuffix(PART)
         try:
             self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -43,7 +45,9 @@ class Quarantine:
             _move(path, target)
             os.utime(target, (self._wall(), self._wall()))
         except OSError as exc:
-            logger.warning("%s cannot be moved to quarantine: %s", path.name, exc.strerror or exc)
+            extra = kinds.NOT_SET_ASIDE(path=path.name, error=exc.strerror or exc)
+            words = "%s cannot be moved to quarantine: %s"
+            logger.warning(words, path.name, exc.strerror or exc, extra=extra)
             return path if path.exists() else None
         self.trim()
         return target if target.exists() else None
@@ -58,7 +62,8 @@ class Quarantine:
                 total += size
                 if total > MAX_BYTES or (synced and now - stamp > MAX_AGE_S):
                     path.unlink()
-                    logger.info("%s leaves the quarantine", path.name)
+                    extra = kinds.QUARANTINE_LEFT(path=path.name)
+                    logger.info("%s leaves the quarantine", path.name, extra=extra)
 
     def _held(self, now: float, *, synced: bool) -> list[tuple[float, int, Path]]:
         """When it came, size and path of each file; one that a wrong clock stamped came now."""

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
+from scribed import kinds
 from scribed.config import Spool
 from scribed.model import UtteranceId
 from scribed.store.audiofile import AudioFile
@@ -42,7 +43,6 @@ class Room:
         self._evicted: Ids = []
         self._doomed: list[AudioFile] = []
         self._tidy_at = 0.0
-        self._complained: int | None = None
         for place in self.places:
             try:
                 place.make()
@@ -90,15 +90,20 @@ class Room:
         """A file system did not take something."""
         if place is self.state:
             self.disk.failed(exc)
-        elif exc.errno != self._complained:
-            self._complained = exc.errno
-            logger.warning("%s does not take audio: %s", place.directory, exc.strerror or exc)
+        else:
+            why = exc.strerror or exc
+            extra = kinds.AUDIO_UNWRITABLE(path=place.directory, error=why)
+            logger.warning("%s does not take audio: %s", place.directory, why, extra=extra)
 
     def remove(self, id: UtteranceId) -> None:
         """Delete a file; where the disk does not let it, later."""
         file = self.files.pop(id, None)
-        if file is not None and not file.remove():
+        if file is None:
+            return
+        if not file.remove():
             self._doomed.append(file)
+        extra = kinds.UTTERANCE_PURGED(utterance_id=id, seq=_seq(file))
+        logger.debug("the audio of utterance %d is deleted", _seq(file), extra=extra)
 
     def secure(self) -> bool:
         """Move all to the state directory. True: all is there."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
+from scribed import kinds
 from scribed.model import (
     Gone,
     Kept,
@@ -72,7 +73,8 @@ class Shelf:
             pcm = self.utterances.load(id)
         except OSError as exc:
             why = exc.strerror or str(exc)
-            logger.error("utterance %s cannot be read: %s", id, why)  # noqa: TRY400
+            extra = kinds.AUDIO_UNREADABLE(utterance_id=id, error=why)
+            logger.error("utterance %s cannot be read: %s", id, why, extra=extra)  # noqa: TRY400
             if self.utterances.quarantine(id, why) is not None:
                 self.quarantined += 1
             self._tell(Gone(id, Outcome.FAILED))

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from scribed import clock, config
+from scribed import clock, config, kinds
 from scribed.model import (
     Closed,
     Command,
@@ -356,7 +356,9 @@ class Store(Worker):
         if next_seq is not None:
             self._numbers.release(next_seq)
         if not self._commit(**facts) and self._books.unsettled:
-            logger.error("%d final(s) are not in the ledger", self._books.unsettled)
+            left, why = self._books.unsettled, self._books.trouble or "it takes nothing"
+            extra = kinds.FINALS_LOST(finals=left, error=why)
+            logger.error("%d final(s) are not in the ledger", left, extra=extra)
         self._tell_report()
         self._shelf.utterances.close()
         self._books.close()

@@ -166,7 +166,7 @@ class Backlog(Entries):
 
     def _step(self, entry: Entry, now: float) -> Step | None:
         if entry.sent < entry.limit:
-            return self._audio(entry)
+            return self._audio(entry, now)
         step = self._commit(entry)
         if isinstance(step, Pause):
             entry.asked, self._early = True, entry
@@ -177,7 +177,9 @@ class Backlog(Entries):
                 self._catch_up.sent(seconds(entry.nbytes), now)
         return step
 
-    def _audio(self, entry: Entry) -> Audio:
+    def _audio(self, entry: Entry, now: float) -> Audio:
+        if entry.first_byte_at is None:
+            entry.first_byte_at = now
         pieces: list[bytes] = []
         size = 0
         for pcm in entry.audio[entry.sent : min(entry.limit, entry.sent + MAX_STEP_BYTES // 320)]:

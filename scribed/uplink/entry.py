@@ -48,6 +48,7 @@ class Entry:
     early: Early | None = None  #: what came of that
     may_pause: bool = True  #: no connection has ended on that account
     end_sent: bool = False
+    first_byte_at: float | None = None  #: when its first audio went out, on this connection
     handed_at: float | None = None  #: when its last commit was in the hands of the kernel
 
     @property
@@ -66,7 +67,7 @@ class Entry:
         """Nothing of it was sent."""
         self.begun = self.as_old = self.asked = self.end_sent = False
         self.sent = self.sent_bytes = 0
-        self.early = self.handed_at = None
+        self.early = self.handed_at = self.first_byte_at = None
 
 
 @dataclass(frozen=True, slots=True)

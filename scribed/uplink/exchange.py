@@ -16,6 +16,7 @@ from scribed import clock
 from scribed.errors import Remedy, TransportError
 from scribed.interfaces import Committed, Failed, Ready, SessionEvent, Warned
 from scribed.model import Provider, UtteranceId, seconds
+from scribed.uplink import lines
 from scribed.uplink.backlog import Backlog
 from scribed.uplink.connection import Close, Pong
 from scribed.uplink.entry import Audio, Begin, End, Fetch, Pause, Step
@@ -170,6 +171,7 @@ class Exchange:
         match step:
             case Begin(entry):
                 self.session.start(entry.id, now, attempt=entry.attempt)
+                lines.sent(entry)
             case Audio(pcm=pcm):
                 self.session.audio(pcm, now)
                 self._usage.audio_s += seconds(len(pcm))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from scribed import clock
+from scribed import clock, kinds
 from scribed.config import Cost
 from scribed.uplink.cost import Spending
 from scribed.uplink.troubles import Troubles
@@ -40,7 +40,8 @@ class Purse:
         spending.sent(seconds)
         if spending.at_limit:
             if not self._told:
-                logger.warning("%s", spending.message())
+                extra = kinds.BUDGET_REACHED(error=spending.message())
+                logger.warning("%s", spending.message(), extra=extra)
             self._troubles.raise_("budget", spending.message())
         else:
             self._troubles.clear("budget")

@@ -190,7 +190,7 @@ class Rotation:
         delay_s = max(delay_s, self._retry.initial_s, failed.retry_after_s or 0.0)
         now = clock.now()
         self._due_at = now + delay_s
-        self._troubles.rotation_failed(failed, delay_s, now)
+        self._troubles.rotation_failed(failed, delay_s)
 
     def _ask(self, descriptor: int, wanted: int) -> None:
         if self._asked.get(descriptor) != wanted:

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Collection
 from typing import Any
 
-from scribed.complaints import Complaints
+from scribed import kinds
 from scribed.interfaces import Failed, Warned
 from scribed.model import Alert, AlertCleared, Event, LinkState
 from scribed.uplink.retries import Retries
@@ -36,15 +36,14 @@ MAX_WARNINGS = 100
 
 
 class Troubles:
-    """The uplink's alerts, each raised once for each message, its complaints, and whether the
-    link is up."""
+    """The uplink's alerts, each raised once for each message, its lines in the log, and whether
+    the link is up."""
 
     def __init__(self, supervisor: Mailbox[Any]) -> None:
         self._supervisor = supervisor
         self._up: bool | None = None
         self._up_since = float("inf")
         self._raised: dict[str, str] = {}
-        self._complaints = Complaints()
         self._warned: collections.deque[str] = collections.deque(maxlen=MAX_WARNINGS)
 
     def link_up(self, provider: str, now: float) -> None:
@@ -52,7 +51,8 @@ class Troubles:
         self._up_since = now
         if self._up is not True:
             self._up = True
-            logger.info("link up: %s answers", provider)
+            extra = kinds.LINK_UP(link=LinkState.CONNECTED.value, provider=provider)
+            logger.info("link up: %s answers", provider, extra=extra)
             self._supervisor.put(Event("link_up", {"provider": provider}))
 
     def link_stands(self, now: float) -> None:
@@ -65,7 +65,7 @@ class Troubles:
     ) -> None:
         """Say that the link is down, and why, where that is news."""
         wait_s = max(0.0, retries.not_before - now)
-        self._complain(failed, state, wait_s, waiting, now)
+        self._complain(failed, state, wait_s, waiting)
         self._up_since = float("inf")
         if self._up is not False:
             self._up = False
@@ -78,35 +78,36 @@ class Troubles:
         elif retries.failures >= DOWN_FAILURES:
             self.raise_("backend_down", failed.reason)
 
-    def _complain(
-        self, failed: Failed, state: LinkState, wait_s: float, waiting: int, now: float
-    ) -> None:
-        if not self._complaints.is_news("link", failed.reason, now):
-            return
+    @staticmethod
+    def _complain(failed: Failed, state: LinkState, wait_s: float, waiting: int) -> None:
         logger.log(
             logging.ERROR if state is LinkState.REFUSED else logging.WARNING,
             "link down: %s; next try in %.1f s, %d utterance(s) wait",
             failed.reason,
             wait_s,
             waiting,
+            extra=kinds.LINK_DOWN(
+                link=state.value, error=failed.reason, wait_s=f"{wait_s:.1f}", utterances=waiting
+            ),
         )
 
     def warned(self, warned: Warned) -> None:
         """The service does not quite do what was asked: say so once."""
         if warned.reason not in self._warned:
             self._warned.append(warned.reason)
-            logger.warning("%s", warned.reason)
+            logger.warning("%s", warned.reason, extra=kinds.SERVICE_WARNED(error=warned.reason))
         if warned.alert is not None:
             self.raise_(warned.alert, warned.reason)
 
-    def rotation_failed(self, failed: Failed, wait_s: float, now: float) -> None:
-        """Say that a connection cannot be replaced yet, where that is news."""
-        if self._complaints.is_news("rotation", failed.reason, now):
-            logger.warning(
-                "a fresh connection cannot be had: %s; the old one goes on, next try in %.1f s",
-                failed.reason,
-                wait_s,
-            )
+    @staticmethod
+    def rotation_failed(failed: Failed, wait_s: float) -> None:
+        """Say that a connection cannot be replaced yet."""
+        logger.warning(
+            "a fresh connection cannot be had: %s; the old one goes on, next try in %.1f s",
+            failed.reason,
+            wait_s,
+            extra=kinds.ROTATION_FAILED(error=failed.reason, wait_s=f"{wait_s:.1f}"),
+        )
 
     def raise_(self, code: str, message: str) -> None:
         """Raise an alert, or change what it says."""
@@ -117,7 +118,6 @@ class Troubles:
     def over(self, still: Collection[str] = ()) -> None:
         """A text was committed: nothing is wrong with link or account any more, but for what was
         said on this connection and is `still` so."""
-        self._complaints.forget("link")
         for code in [code for code in self._raised if code not in LASTING | set(still)]:
             self.clear(code)
 

@@ -5,7 +5,6 @@ What is heard is in the store's files as well; here rests only the audio that is
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -25,6 +24,7 @@ from scribed.model import (
     LinkWell,
     Load,
     Loaded,
+    Moments,
     Outcome,
     Partial,
     Provider,
@@ -39,12 +39,11 @@ from scribed.model import (
     seconds,
 )
 from scribed.text import is_speech
+from scribed.uplink import lines
 from scribed.uplink.backlog import Backlog
 from scribed.uplink.entry import Early, Entry
 from scribed.uplink.troubles import Troubles
 from scribed.worker import Budget, Mailbox
-
-logger = logging.getLogger(__name__)
 
 SPARE_BYTES = 1 << 20
 """With less room than that a file or pipe is not read on."""
@@ -220,16 +219,12 @@ class Waiting:
             self.tell_store(well=False)
             detail: dict[str, object] = {"utterance_id": entry.id, "seq": entry.started.seq}
             self._supervisor.put(Event("utterance_delayed", detail))
+            lines.late(entry)
         if now >= self._expire_at:
             self._expire_at = now + EXPIRE_S
             self._expire(now)
         for entry in self.backlog.condemned(now):
-            logger.error(
-                "utterance %d given up: the service refused it %d times",
-                entry.started.seq,
-                entry.refusals,
-                extra={"SCRIBED_UTTERANCE_ID": entry.id},
-            )
+            lines.given_up(entry)
             self.close(entry, Outcome.FAILED)
         self._make_room()
 
@@ -322,7 +317,15 @@ class Waiting:
             provider_s=None if entry.handed_at is None else answered_at - entry.handed_at,
             first_partial_s=first_partial_s,
             committed_at=now,
+            moments=Moments(
+                entry.started.onset,
+                entry.started.gate_at,
+                entry.first_byte_at,
+                entry.handed_at,
+                answered_at,
+            ),
         )
+        lines.answered(entry, answered_at)
         self._settle(entry, final)
         self.tally = self.tally._replace(committed=self.tally.committed + 1)
         return True
@@ -341,6 +344,8 @@ class Waiting:
             guilty = guilty or self.backlog.suspect()
         if guilty is None or guilty == self.backlog.forgo_pauses():
             return False
+        if (entry := self.backlog.get(guilty)) is not None:
+            lines.refused(entry, failed)
         behind = self.backlog.strike(guilty, now, refused=failed.blamed is not None)
         return behind and self.backlog.sendable > 1
 

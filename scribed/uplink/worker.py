@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from scribed import clock
+from scribed import clock, kinds
 from scribed.config import Config
 from scribed.errors import Remedy, ScribedError
 from scribed.interfaces import (
@@ -262,7 +262,8 @@ class Uplink(Worker):
                 return None
             if self._backlog.must_yield(now, rotation.unsent):
                 self.report = self.report._replace(abandoned=self.report.abandoned + 1)
-                logger.info("somebody speaks: old speech is sent again later")
+                words = "somebody speaks: old speech is sent again later"
+                logger.info(words, extra=kinds.OLD_SPEECH_YIELDS())
                 return None
             self.beat(REST_S)
             has_mail = rotation.wait(self._wake_at(now, idle_since), self._backlog)

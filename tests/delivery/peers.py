@@ -30,6 +30,7 @@ from scribed.model import (
     Event,
     Final,
     Identity,
+    Moments,
     Provider,
     UtteranceEnded,
     UtteranceId,
@@ -82,7 +83,8 @@ def final(
         provider=PROVIDER,
         provider_s=0.31,
         first_partial_s=0.24,
-        committed_at=at + 0.3,
+        committed_at=at + 0.15,
+        moments=Moments(at - 1.2, at - 1.14, at - 1.1, at + 0.01, at + 0.15),
     )
 
 

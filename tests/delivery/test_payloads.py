@@ -92,7 +92,16 @@ def test_a_final_has_every_field_of_the_contract() -> None:
         "level_dbfs": -31.2,
         "snr_db": 22.0,
         "trigger": "always",
-        "latency": {"end_to_publish_ms": 371, "first_partial_ms": 240, "provider_ms": 310},
+        "latency": {
+            "end_to_publish_ms": 371,
+            "first_partial_ms": 240,
+            "provider_ms": 310,
+            "onset_to_gate_ms": 60,
+            "gate_to_first_byte_ms": 40,
+            "end_to_commit_ms": 10,
+            "commit_to_text_ms": 140,
+            "text_to_publish_ms": 221,
+        },
         "provider": {
             "name": "elevenlabs",
             "model": "scribe_v2_realtime",

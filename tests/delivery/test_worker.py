@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from scribed import clock
+from scribed import clock, kinds
 from scribed.delivery.attempts import MAX_S
 from scribed.delivery.schemas import State
 from scribed.delivery.topics import ALERT_CODES, RULES
@@ -35,6 +35,7 @@ from tests.delivery.peers import (
     uid,
     wait_for,
 )
+from tests.parts.told import telling
 
 
 def speak(rig: Rig, seq: int, text: str = "stop") -> None:
@@ -385,24 +386,23 @@ def test_partials_are_not_sent_while_the_broker_is_away_or_where_they_are_off(
         assert not robot.on("partial")
 
 
-def test_a_broker_that_is_away_is_one_line_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_broker_that_is_away_is_one_line_in_the_log() -> None:
     with ScriptedBroker() as gone:
         port = gone.port
     now = Clock()
-    caplog.set_level(logging.INFO, "scribed.delivery")
-    with Rig(port, now=now) as rig:
+    with telling("scribed.delivery") as told, Rig(port, now=now) as rig:
         wait_for(lambda: rig.delivery.report.last_error)
         for seq in range(1, 6):
             now.ahead_s += 31
             speak(rig, seq)
             rig.hears_of(seq)
         assert rig.delivery.report.queued == 5
-        warnings = [r for r in caplog.records if r.levelno == logging.WARNING]
+        warnings = [r for r in told if r.levelno == logging.WARNING]
         assert len(warnings) == 1
         assert f"nothing listens on 127.0.0.1 port {port}" in warnings[0].getMessage()
         assert rig.finish(0.2) < 2.0
-    assert "5 finals wait for the next start" in caplog.text
-    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+    assert any("5 finals wait for the next start" in record.getMessage() for record in told)
+    assert not [record for record in told if record.levelno >= logging.ERROR]
 
 
 def test_the_log_says_which_utterance_and_how_fast_but_not_what(
@@ -417,6 +417,10 @@ def test_the_log_says_which_utterance_and_how_fast_but_not_what(
     assert fields["SCRIBED_SEQ"] == 12
     assert fields["SCRIBED_UTTERANCE_ID"] == uid(12)
     assert 200 <= fields["SCRIBED_LATENCY_MS"] < 2000
+    assert fields["MESSAGE_ID"] == kinds.PUBLISHED.id
+    parts = ("END_TO_COMMIT", "COMMIT_TO_TEXT", "TEXT_TO_PUBLISH")
+    assert sum(fields[f"SCRIBED_{part}_MS"] for part in parts) == fields["SCRIBED_LATENCY_MS"]
+    assert "(onset to gate 60, gate to first byte 40, end to commit " in record.getMessage()
     assert "secret" not in caplog.text
     with Rig(broker.port, log_text=True) as rig:
         speak(rig, 13, "my open plan")

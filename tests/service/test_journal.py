@@ -51,8 +51,36 @@ os.environ["JOURNAL_STREAM"] = sys.argv[1].format(dev=stream.st_dev, ino=stream.
 from scribed.service import journal
 journal.configure("info")
 import logging
-print(type(logging.getLogger().handlers[0]).__name__)
+print(type(logging.getLogger().handlers[0].target).__name__)
 logging.getLogger("scribed").info("hello")
+"""
+LEVEL = """
+from scribed.service import journal
+import logging
+journal.configure("warning")
+logging.getLogger("scribed").info("too little")
+journal.set_level("debug")
+logging.getLogger("scribed").debug("now it is told")
+"""
+REPEATED = """
+from scribed import kinds
+from scribed.service import journal
+import logging
+journal.configure("info")
+for _ in range(7):
+    logging.getLogger("scribed").error("no microphone", extra=kinds.NO_DEVICE(error="none"))
+journal.settle(everything=True)
+"""
+FIELDS = """
+import logging
+from scribed import kinds
+from scribed.service import journal
+extra = kinds.PUBLISHED(
+    utterance_id="01JM", seq=7, topic="late", attempt=2, latency_ms=371, onset_to_gate_ms=None,
+    gate_to_first_byte_ms=0, end_to_commit_ms=1, commit_to_text_ms=2, text_to_publish_ms=3)
+record = logging.getLogger().makeRecord("n", 20, "f", 1, "m %s", ("my words",), None, "g", extra)
+for name, value in journal.fields(record).items():
+    print(name, value)
 """
 
 
@@ -111,10 +139,39 @@ def test_configuring_twice_does_not_say_everything_twice() -> None:
 
 
 def test_under_systemd_records_go_to_the_journal_and_not_to_stderr() -> None:
-    assert said(JOURNAL, "{dev}:{ino}") == (["JournalHandler"], [])
+    assert said(JOURNAL, "{dev}:{ino}") == (["_Journal"], [])
 
 
 def test_with_stderr_elsewhere_they_go_there_though_systemd_started_us() -> None:
     handler, lines = said(JOURNAL, "{dev}:1{ino}")
     assert handler == ["StreamHandler"]
     assert len(lines) == 1
+
+
+def test_the_level_can_be_changed_while_it_runs() -> None:
+    _, lines = said(LEVEL)
+    assert [line.split(": ", 1)[1] for line in lines] == ["now it is told"]
+
+
+def test_what_is_said_again_and_again_is_counted_and_told_at_the_end() -> None:
+    _, lines = said(REPEATED)
+    assert [line.split(": ", 1)[1] for line in lines] == [
+        "no microphone",
+        "no microphone (6 times)",
+    ]
+
+
+def test_the_journal_gets_the_fields_that_are_known_and_no_arguments() -> None:
+    lines, _ = said(FIELDS)
+    assert sorted(lines) == [
+        "SCRIBED_ATTEMPT 2",
+        "SCRIBED_COMMIT_TO_TEXT_MS 2",
+        "SCRIBED_END_TO_COMMIT_MS 1",
+        "SCRIBED_EVENT published",
+        "SCRIBED_GATE_TO_FIRST_BYTE_MS 0",
+        "SCRIBED_LATENCY_MS 371",
+        "SCRIBED_SEQ 7",
+        "SCRIBED_TEXT_TO_PUBLISH_MS 3",
+        "SCRIBED_TOPIC late",
+        "SCRIBED_UTTERANCE_ID 01JM",
+    ]

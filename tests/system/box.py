@@ -10,6 +10,7 @@ namespace. What is left is a directory and a control group.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -17,6 +18,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 SYSTEMD = Path("/lib/systemd/systemd")
 BOOT_S = 30.0
@@ -74,6 +76,12 @@ class Box:
         done = self._run(command, timeout)
         assert not check or done.returncode == 0, f"{' '.join(command)}: {done.stdout}"
         return done.stdout
+
+    def records(self, *wanted: str) -> list[dict[str, Any]]:
+        """What the journal has, with all fields; `wanted` as journalctl takes it."""
+        self.run("journalctl", "--sync")
+        said = self.run("journalctl", *wanted, "-o", "json", "--no-pager")
+        return [json.loads(line) for line in said.splitlines() if line.startswith("{")]
 
     def path(self, path: str) -> Path:
         """A file of the box, as seen from outside."""

@@ -42,6 +42,7 @@ def box(wheels: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]
         except CannotBoot as exc:
             pytest.skip(str(exc))
         put_the_key(box)
+        box.run("journalctl", "--update-catalog")  # as an installation does
         yield box
 
 

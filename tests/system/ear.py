@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shutil
 import time
@@ -133,9 +132,7 @@ class Ear:
 
     def records(self) -> list[dict[str, Any]]:
         """The same with all fields."""
-        self.box.run("journalctl", "--sync")
-        said = self.box.run("journalctl", "-u", self.unit, "-o", "json", "--no-pager")
-        return [json.loads(line) for line in said.splitlines() if line.startswith("{")]
+        return self.box.records("-u", self.unit)
 
     def files(self) -> list[Path]:
         """The audio that is in its runtime directory."""

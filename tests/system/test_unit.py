@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from scribed import kinds
 from scribed.service.restarts import RESTART_S
 from tests.parts.cloud import Cloud
 from tests.parts.robot import KEY, silence
@@ -200,8 +201,10 @@ def test_where_there_is_no_valid_configuration_it_stays_failed(
     assert "exit-code" in ear.systemctl("start", check=False) + ear.show("Result")
     assert (ear.show("ActiveState"), ear.show("SubState")) == ("failed", "failed")
     assert (ear.show("ExecMainStatus"), ear.show("NRestarts")) == ("78", "0")
-    ours = [one["MESSAGE"] for one in ear.records() if one.get("SYSLOG_IDENTIFIER") == "scribed"]
-    assert said in ours[-1], ours
+    last = [one for one in ear.records() if one.get("SYSLOG_IDENTIFIER") == "scribed"][-1]
+    assert said in last["MESSAGE"]
+    assert (last["MESSAGE_ID"], last["PRIORITY"]) == (kinds.CONFIG_INVALID.id, "2")
+    assert last["SCRIBED_EXIT_STATUS"] == "78"
 
 
 def test_stopped_in_mid_utterance_it_leaves_in_time_and_nothing_is_lost(

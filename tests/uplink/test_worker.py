@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import socket
 import threading
 import time
@@ -32,6 +33,7 @@ from scribed.model import (
 )
 from scribed.uplink.providers.elevenlabs import ElevenLabsSession
 from tests.parts.cloud import Behaviour, Cloud, raw_server
+from tests.parts.told import telling
 from tests.uplink.rig import Rig, utterance
 
 
@@ -101,6 +103,37 @@ def test_after_a_lost_connection_the_whole_utterance_is_sent_again(
     assert [f.answer.text for f in finals if isinstance(f, Final)] == whole(1, 2, 3)
     assert [f.started.seq for f in finals] == [1, 2, 3]
     assert cloud.connections == 2
+
+
+def test_a_link_that_fails_in_turns_while_somebody_talks_is_a_line_for_each_reason(
+    cloud: Cloud,
+) -> None:
+    cloud.behaviours += [Behaviour(http_status=503), Behaviour(drop_at_commit=True)] * 3
+    with telling("scribed.uplink") as told, Rig(cloud.url) as rig:
+        for n in (1, 2, 3):
+            rig.say(n)
+        rig.answers(3)
+    lines = [record.getMessage() for record in told]
+    downs = [line for line in lines if line.startswith("link down")]
+    assert len(downs) == 2, lines
+    assert "HTTP 503" in downs[0]
+    assert len([line for line in lines if line.startswith("link up")]) == 2, lines
+    assert lines[-1] == "link up: elevenlabs answers (the fault had come 1 more time(s))"
+    assert cloud.connections >= 7
+
+
+def test_the_log_tells_the_story_of_one_utterance_in_steps(cloud: Cloud) -> None:
+    cloud.behaviours += [Behaviour(drop_at_commit=True)]
+    with telling("scribed.uplink", logging.DEBUG) as told, Rig(cloud.url) as rig:
+        rig.say(1)
+        (final,) = rig.answers(1)
+    about = [vars(r) for r in told if getattr(r, "SCRIBED_UTTERANCE_ID", "") == final.started.id]
+    assert [(one["SCRIBED_EVENT"], one["SCRIBED_ATTEMPT"]) for one in about] == [
+        ("utterance_sent", 1),
+        ("utterance_refused", 1),
+        ("utterance_sent", 2),
+        ("utterance_answered", 2),
+    ]
 
 
 def test_a_server_that_is_away_is_tried_until_it_is_there() -> None:

@@ -16,7 +16,7 @@ from typing import Any
 
 import alsaaudio
 
-from scribed import clock, config
+from scribed import clock, config, kinds
 from scribed.capture.sources import devices
 from scribed.capture.sources.cards import Card, read_cards
 from scribed.capture.sources.framing import Framing, Timeline
@@ -62,6 +62,7 @@ class AlsaSource:
                 "%s: buffers only %d ms; sound is lost if the machine is busy for longer",
                 opened.name,
                 self.buffer_ms,
+                extra=kinds.SMALL_BUFFER(device=opened.name, buffer_ms=self.buffer_ms),
             )
         self._rate, self._frame_bytes = rate, channels * WIDTHS[self.format]
         # A card has a clock of its own; what a PCM of asound.conf is made of need not have one.

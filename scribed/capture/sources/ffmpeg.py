@@ -8,7 +8,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from scribed import clock
+from scribed import clock, kinds
 from scribed.capture.sources import devices, urls
 from scribed.capture.sources.ffmpeg_child import Child
 from scribed.capture.sources.ffmpeg_words import Words
@@ -177,7 +177,7 @@ class FfmpegSource:
         missing_s = (self.duration_s or 0.0) - self._framing.heard_s
         if missing_s > max(SHORT_S, 0.02 * self._framing.heard_s) or why:
             self.damage = self._line(self._say_damage(missing_s, why))
-            logger.warning("%s", self.damage)
+            logger.warning("%s", self.damage, extra=kinds.SOURCE_DAMAGED(error=self.damage))
         raise EndOfInput
 
     def _say_damage(self, missing_s: float, why: str) -> str:

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from scribed import config
+from scribed import config, kinds
 from scribed.capture.sources import devices
 from scribed.capture.sources.cards import Card
 from scribed.capture.sources.hung import not_for_ever
@@ -68,7 +68,10 @@ def _held_by(chosen: devices.Chosen, root: Path) -> str:
 def _tell(device: str, chosen: devices.Chosen, shape: Shape) -> None:
     card = chosen.card
     what = f"{chosen.pcm}, {card.name}" if card and card.name else chosen.pcm
-    logger.info('audio.device "%s" is %s: %d Hz, channels: %d, %s', device, what, *shape)
+    extra = kinds.DEVICE_CHOSEN(device=what)
+    logger.info(
+        'audio.device "%s" is %s: %d Hz, channels: %d, %s', device, what, *shape, extra=extra
+    )
     if chosen.is_numbered:
         _warn_of_number(device, f"card:{card.id}" if card else "card:ID")
 
@@ -81,4 +84,5 @@ def _warn_of_number(device: str, better: str) -> None:
         "in; write %s, or what scribed devices says",
         device,
         better,
+        extra=kinds.DEVICE_NUMBERED(device=device),
     )

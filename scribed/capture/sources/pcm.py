@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
-from scribed import clock, config
+from scribed import clock, config, kinds
 from scribed.capture.sources import devices, wav
 from scribed.capture.sources.framing import Framing
 from scribed.errors import SourceError
@@ -161,7 +161,7 @@ class FileSource:
             whole_s = (self._header.size or 0) / second
             heard = f"{whole_s - missing_s:.1f} s of {whole_s:.1f} s"
             self.damage = f'audio.path: "{self.device.name}" is damaged; {heard} could be heard'
-            logger.warning("%s", self.damage)
+            logger.warning("%s", self.damage, extra=kinds.SOURCE_DAMAGED(error=self.damage))
 
     def _feed(self, samples: int) -> bool:
         """Read so many samples of each channel; whether they were there."""
