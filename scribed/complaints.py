@@ -10,7 +10,8 @@ T = TypeVar("T")
 REPEAT_S = 300.0
 """The same trouble is worth a line again only after so long, with how often it came meanwhile."""
 FLAP_S = 60.0
-"""The same where it was over meanwhile."""
+"""The same where it was over meanwhile, and that more often than `FLAPS` times."""
+FLAPS = 3
 MAX_STORIES = 256
 """So many different ones are known; of more the oldest is forgotten, and may be told again."""
 
@@ -32,19 +33,26 @@ class Untold(NamedTuple, Generic[T]):
 class _Story(Generic[T]):
     """One trouble: when it was told, and how often it came since."""
 
-    __slots__ = ("came_at", "item", "told_at", "untold", "window_s")
+    __slots__ = ("came_at", "item", "overs", "told_at", "untold", "window_s")
 
     def __init__(self, item: T, now: float) -> None:
         self.item, self.told_at, self.came_at = item, now, now
-        self.untold, self.window_s = 0, REPEAT_S
+        self.untold, self.overs, self.window_s = 0, 0, REPEAT_S
 
     def is_due(self, now: float) -> bool:
         return now - self.told_at >= self.window_s
 
     def tell(self, now: float) -> int:
         """It is told now; how often it came since it was told last."""
+        if now - self.told_at >= REPEAT_S:
+            self.overs = 0
         times, self.untold, self.told_at, self.window_s = self.untold, 0, now, REPEAT_S
         return times
+
+    def end(self) -> None:
+        """It is over: what comes next is news sooner."""
+        self.overs += 1
+        self.window_s = 0.0 if self.overs <= FLAPS else FLAP_S
 
 
 class Complaints(Generic[T]):
@@ -67,7 +75,7 @@ class Complaints(Generic[T]):
         story.untold += 1
         return story.tell(now) if story.is_due(now) else 0
 
-    def over(self, about: str, now: float, *, told: bool) -> int:
+    def over(self, about: str, *, told: bool) -> int:
         """It is well again, and that is `told`: how often the trouble had come untold, which then
         is told with it. What comes next is news sooner."""
         times = 0
@@ -77,7 +85,7 @@ class Complaints(Generic[T]):
             if told:
                 times += story.untold
                 story.untold = 0
-            story.window_s = FLAP_S
+            story.end()
         return times
 
     def due(self, now: float, *, everything: bool = False) -> list[Untold[T]]:

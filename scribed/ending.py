@@ -127,6 +127,7 @@ class Ending:
             logger.error(words, left, extra=kinds.ONLY_IN_MEMORY(utterances=left))
         if delivery.is_alive() and not self._keeps:
             self._tell_what_is_lost()
+        journal.settle(everything=True)
         logger.info("stopped", extra=kinds.STOPPED())
 
     def _tell_what_is_lost(self) -> None:
@@ -139,7 +140,6 @@ class Ending:
 
 def leave(status: ExitStatus) -> None:
     """End the process at once, without waiting for threads that DNS or a peer holds."""
-    journal.settle(everything=True)
     logging.shutdown()
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError):  # nobody reads it any more

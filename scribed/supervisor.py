@@ -222,6 +222,7 @@ class Supervisor:
     def crashed(self, crashed: Crashed) -> None:
         """A bug: say all there is to say about it."""
         self.failed = crashed
+        journal.settle(everything=True)  # so that the last line is the bug
         lines = traceback.format_exception(crashed.exception)
         extra = kinds.BUG(worker=crashed.worker, error=lines[-1].strip())
         logger.critical("bug in %s:\n%s", crashed.worker, "".join(lines), extra=extra)

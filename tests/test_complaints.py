@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from scribed.complaints import FLAP_S, MAX_STORIES, REPEAT_S, Complaints
+from scribed.complaints import FLAP_S, FLAPS, MAX_STORIES, REPEAT_S, Complaints
 
 
 def heard(complaints: Complaints[str], text: str, now: float, about: str = "link") -> int:
@@ -50,13 +50,23 @@ def test_at_the_end_all_is_told() -> None:
     assert complaints.due(3, everything=True) == [("link", "no room", 2)]
 
 
-def test_what_was_over_meanwhile_is_news_sooner() -> None:
+def test_what_was_over_meanwhile_is_news_at_once() -> None:
     complaints = Complaints[str]()
     heard(complaints, "refused", 0)
     heard(complaints, "refused", 1)
-    assert complaints.over("link", 2, told=True) == 1
-    assert heard(complaints, "refused", FLAP_S - 1) == 0
-    assert heard(complaints, "refused", FLAP_S + 1) == 2
+    assert complaints.over("link", told=True) == 1
+    assert heard(complaints, "refused", 2) == 1
+
+
+def test_what_comes_and_goes_is_news_once_a_minute() -> None:
+    complaints = Complaints[str]()
+    told = []
+    for now in range(120):
+        told.append(heard(complaints, "refused", now))
+        complaints.over("link", told=False)
+    assert told[: FLAPS + 1] == [1] * (FLAPS + 1)
+    assert [now for now, times in enumerate(told) if times > 1] == [FLAP_S + FLAPS]
+    assert sum(told) == FLAP_S + FLAPS + 1
 
 
 def test_what_is_known_is_bounded() -> None:

@@ -33,7 +33,7 @@ class Repeats(logging.Handler):
         if kind is None or hasattr(record, "SCRIBED_UTTERANCE_ID"):
             self.target.handle(record)
         elif kind.ends:
-            self._over(kind, record, now)
+            self._over(kind, record)
         elif record.levelno < logging.WARNING:
             self._tell(_about(kind, record), record, 1)
         else:
@@ -54,7 +54,7 @@ class Repeats(logging.Handler):
                 record = self._held[about]
                 kind = kind_of(record)
                 if kind is not None and about in self._standing:
-                    self._over(kind, record, now)
+                    self._over(kind, record)
         finally:
             self.release()
 
@@ -65,11 +65,11 @@ class Repeats(logging.Handler):
         self.target.close()
         super().close()
 
-    def _over(self, kind: Kind, record: logging.LogRecord, now: float) -> None:
+    def _over(self, kind: Kind, record: logging.LogRecord) -> None:
         about, words = _about(kind, record), record.getMessage()
         news = self._stands(kind, record) or self._ends.get(about) != words
         troubles = [_about(trouble, record) for trouble in kind.ends]
-        times = sum(self._complaints.over(each, now, told=news) for each in troubles)
+        times = sum(self._complaints.over(each, told=news) for each in troubles)
         if not news:
             self._held.update(dict.fromkeys(troubles, record))
             return

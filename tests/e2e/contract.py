@@ -70,6 +70,11 @@ LATENCY = {
     "end_to_publish_ms": (int, NULL),
     "first_partial_ms": (int, NULL),
     "provider_ms": (int, NULL),
+    "onset_to_gate_ms": (int, NULL),
+    "gate_to_first_byte_ms": (int, NULL),
+    "end_to_commit_ms": (int, NULL),
+    "commit_to_text_ms": (int, NULL),
+    "text_to_publish_ms": (int, NULL),
 }
 PROVIDER = {"name": (str,), "model": (str,), "session_id": (str,)}
 WORD = {

@@ -189,7 +189,8 @@ def test_without_a_key_it_runs_and_says_where_to_put_one(
         robot.wait_for(lambda: robot.state.get("state") == "refused")
         assert robot.state["link"]["state"] == "refused"
         assert robot.state["hearing"] is True
-        assert len(lines_with(robot, "no API key")) == 1
+        assert len(lines_with(robot, "link down: no API key")) == 1
+        assert len(lines_with(robot, "alert auth_failed: no API key")) == 1
         assert robot.stop()[0] == 0, robot.log
         robot.wait_for(lambda: robot.status == "offline")
         assert list(assert_accounted(robot).values()) == ["waiting"]

@@ -87,7 +87,7 @@ def test_a_microphone_that_dies_and_comes_back_is_told_and_taken_back(
         robot.wait_for(lambda: hearing(robot) == (True, "ok", "listening"))
     assert robot.events("device_lost") == []
     assert robot.stop()[0] == 0, robot.log
-    assert robot.log.count(evidence) == 2
+    assert robot.log.count(f"capture: mic: {evidence}") == 2
 
 
 def test_a_quiet_room_is_no_fault_and_is_said_in_words_and_figures(
