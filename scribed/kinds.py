@@ -20,7 +20,7 @@ FIELDS = {
     "SCRIBED_TEXT_TO_PUBLISH_MS": "from then to when it was written to the broker",
     "SCRIBED_TOPIC": "the topic below the base topic",
     "SCRIBED_OUTCOME": "how it ended without a text, as on `ended`",
-    "SCRIBED_REASON": "why it was closed, as `final_reason`; why the daemon ends or is muted",
+    "SCRIBED_REASON": "why it was closed, as `final_reason`; why something else is as it is",
     "SCRIBED_TRIGGER": "what let it be heard, as on `transcript`",
     "SCRIBED_AUDIO_MS": "how much audio it has",
     "SCRIBED_ATTEMPT": "the number of the connection on which it was sent",
@@ -43,6 +43,7 @@ FIELDS = {
     "SCRIBED_FINALS": "how many finals and ends it is about",
     "SCRIBED_PATH": "the file or directory",
     "SCRIBED_WORKER": "the thread",
+    "SCRIBED_KEYS": "the keys of the configuration, or the credentials, that it is about",
     "SCRIBED_CRASHES": "runs in a row that ended soon and without order",
     "SCRIBED_EXIT_STATUS": "the exit status of the process",
     "SCRIBED_VERSION": "of scribed",
@@ -84,7 +85,10 @@ ONLY_IN_MEMORY = Kind("only_in_memory", "90ecb06fdae74635a5eccc10e25ebf0c", "utt
 INPUT_FAILED = Kind("input_failed", "9f47579f3b5748a99f279baf8513fa89", "error")
 BUG = Kind("bug", "82a59de933314ea2905f2848bb5af084", "worker error")
 NO_HEARTBEAT = Kind("no_heartbeat", "c56151e726b3480f96add22eb665e45f", "worker")
-RELOAD_REFUSED = Kind("reload_refused", "c08b7eaa742f439d997d30a2698a2597", "error")
+RELOAD_REFUSED = Kind("reload_refused", "c08b7eaa742f439d997d30a2698a2597", "path error")
+RELOADED = Kind("reloaded", "dba95f8e40df4926a81134cbd59f4bb6", "keys")
+RESTART_NEEDED = Kind("restart_needed", "f3e7190008824ac6877e9b38d52be8ff", "keys")
+CREDENTIAL_KEPT = Kind("credential_kept", "91e76eccf0594b0abd5e8cbcf17673d2", "keys")
 CONFIG_REMARK = Kind("config_remark", "59e70186a66340d6b788e2f8c19ad335", "error")
 CONFIG_FELL_BACK = Kind("config_fell_back", "8c5e720eb17a47d08554f16c7d7ee7b8", "path error alert")
 CONFIG_INVALID = Kind("config_invalid", "2d384d1e71f24669a3059492b3620a78", "error exit_status")
@@ -130,6 +134,7 @@ SERVICE_WARNED = Kind("service_warned", "36ee6f80f5e7440c9f467374cd200d58", "err
 OLD_SPEECH_YIELDS = Kind("old_speech_yields", "1db327b4870b4059ba83c583e01f5d3e")
 BUDGET_REACHED = Kind("budget_reached", "ae704f5eb08d4db69bc73f354b63042b", "error")
 GIVEN_UP = Kind("given_up", "5c08b1e2337b471eaf4744994af6a2f0", "utterance_id seq attempt")
+LINK_RENEWED = Kind("link_renewed", "7835e251daba49008e2b308635f37325")
 
 # Delivery
 
@@ -160,6 +165,8 @@ AUDIO_UNWRITABLE = Kind("audio_unwritable", "2455a20d4764490d9114d71067f69cf8", 
 AUDIO_UNREADABLE = Kind(
     "audio_unreadable", "aa2089908006413b96490accbe463346", "utterance_id error"
 )
+RECORDED = Kind("recorded", "80aee4be3fcc47349c24a5bb96efab4c", "path reason audio_ms")
+NOT_RECORDED = Kind("not_recorded", "a383b1bfe314444c91dacdd3683fa2eb", "path error")
 
 # The steps of one utterance, told with log.level = "debug"
 

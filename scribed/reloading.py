@@ -15,7 +15,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
-from scribed import changes, parts
+from scribed import changes, kinds, parts
 from scribed.capture import orders
 from scribed.changes import Effect, Plan
 from scribed.config import Config
@@ -119,7 +119,8 @@ class Reloading:
         changed, rotated = list(self._changed), list(self._rotated)
         self._changed.clear()
         self._rotated.clear()
-        logger.info("reloaded: %s", ", ".join(changed + rotated) or "nothing has changed")
+        keys = ", ".join(changed + rotated) or "nothing has changed"
+        logger.info("reloaded: %s", keys, extra=kinds.RELOADED(keys=keys))
         detail = {"changed": changed, "rotated": rotated, "restart": list(self._refused)}
         self._tell(Event("reloaded", dict(detail)))
         self._look_again = True
@@ -200,17 +201,19 @@ class Reloading:
     def _say(self, plan: Plan) -> None:
         """What does not come about by this."""
         if plan.refused:
-            logger.warning(
-                "needs a restart, and stays as it was until then: %s", ", ".join(plan.refused)
-            )
+            keys = ", ".join(plan.refused)
+            words = "needs a restart, and stays as it was until then: %s"
+            logger.warning(words, keys, extra=kinds.RESTART_NEEDED(keys=keys))
         for name in self._digests:
             if from_systemd(name, self._environ):
-                logger.info("%s is a credential of systemd: a new one takes a restart", name)
+                words = "%s is a credential of systemd: a new one takes a restart"
+                logger.info(words, name, extra=kinds.CREDENTIAL_KEPT(keys=name))
 
     def _refuse(self, problems: list[str]) -> None:
         self._invalid = True
         said = "; ".join(problems)
-        logger.error(
-            "not reloaded, all stays as it was: %s. In %s: %s", said, self._source.name, REMEDY
-        )
+        path = self._source.name
+        extra = kinds.RELOAD_REFUSED(path=path, error=said)
+        words = "not reloaded, all stays as it was: %s. In %s: %s"
+        logger.error(words, said, path, REMEDY, extra=extra)
         self._tell(Alert("config_invalid", said, f"{self._source.name}: {REMEDY}"))

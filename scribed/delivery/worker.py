@@ -128,8 +128,7 @@ class Delivery(Worker):
         self._link: BrokerLink
         self._last_error: str | None = None
         self._last_final_at: float | None = None
-        self._broker = f"{config.mqtt.host}:{config.mqtt.port}"
-        self._troubles = Troubles(identity.base, self._broker, supervisor)
+        self._troubles = Troubles(identity.base, _broker(config), supervisor)
         self._away = True  # the log says so
         self._finish: Finish | None = None
         self._goodbye = False  # `offline` is the last thing to be written
@@ -209,7 +208,7 @@ class Delivery(Worker):
     def _connected(self, event: Connected) -> None:
         mqtt, version = self._config.mqtt, self._link.version
         if self._away:
-            extra = kinds.BROKER_UP(broker=self._broker)
+            extra = kinds.BROKER_UP(broker=self._troubles.broker)
             logger.info(
                 "connected to %s port %d (MQTT %s)", mqtt.host, mqtt.port, version, extra=extra
             )
@@ -414,7 +413,7 @@ class Delivery(Worker):
         self._identity, self._password = new.identity, new.password
         self._moving, self._goodbye = None, False
         self._retune_publisher()
-        self._troubles.base = new.identity.base
+        self._troubles.base, self._troubles.broker = new.identity.base, _broker(new.config)
         self._link = self._new_link(selector)
         self.supervisor.put(Retuned(self.name, new.number))
 
@@ -467,3 +466,7 @@ class Delivery(Worker):
             last_error=self._last_error,
             last_final_at=self._last_final_at,
         )
+
+
+def _broker(config: Config) -> str:
+    return f"{config.mqtt.host}:{config.mqtt.port}"

@@ -11,7 +11,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from scribed import config
+from scribed import config, kinds
 from scribed.model import CommandError, Reply, seconds
 from scribed.recording import KeepRecording, encode
 from scribed.store.places import write_all
@@ -108,7 +108,8 @@ class Recordings:
         self._let_go()
         audio_ms = round(seconds(len(keep.recording.pcm)) * 1000)
         trigger = f"{keep.recording.trigger} {keep.recording.about}".strip()
-        logger.info("recorded %d ms (%s): %s", audio_ms, trigger, path)
+        extra = kinds.RECORDED(path=path, reason=trigger, audio_ms=audio_ms)
+        logger.info("recorded %d ms (%s): %s", audio_ms, trigger, path, extra=extra)
         self._answer({"name": path.name, "path": str(path), "audio_ms": audio_ms})
 
     def _tidy(self) -> None:
@@ -153,7 +154,8 @@ class Recordings:
         with contextlib.suppress(OSError):
             (self._directory / _PART).unlink(missing_ok=True)
         why = exc.strerror or str(exc)
-        logger.warning("no recording in %s: %s", self._directory, why)
+        extra = kinds.NOT_RECORDED(path=self._directory, error=why)
+        logger.warning("no recording in %s: %s", self._directory, why, extra=extra)
         self._answer(CommandError("failed", f"the recording could not be written: {why}"))
 
     def _answer(self, said: dict[str, Any] | CommandError) -> None:

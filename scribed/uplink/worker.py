@@ -371,7 +371,8 @@ class Uplink(Worker):
         if self._rotation is None:
             self._renewed()
         else:
-            logger.info("a new connection follows, between two utterances")
+            words = "a new connection follows, between two utterances"
+            logger.info(words, extra=kinds.LINK_RENEWED())
             self._rotation.finish()
 
     def _renewed(self) -> None:
