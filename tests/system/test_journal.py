@@ -116,4 +116,4 @@ def test_no_key_is_an_alert_that_says_what_to_do(listen: Listen) -> None:
     assert (alert["MESSAGE_ID"], alert["SCRIBED_SEVERITY"]) == (kinds.ALERT.id, "error")
     said = explained(ear)
     assert "Subject: Alert auth_failed: a human is needed" in said
-    assert "What to do: put a valid key where the credential" in said
+    assert f"What to do: {alert['SCRIBED_REMEDY']}." in said
