@@ -82,7 +82,7 @@ def read(given: Path | None, instance: str, environ: Mapping[str, str]) -> Subje
         instance = instance if path is None else instance_of(path)
         place = _place(instance, environ)
         config, instead = _instead(path, place, environ)
-        remedy = "config/scribed.toml has every key"
+        remedy = "scribed init makes one that works"
         about += [told(CONFIGURATION, "failed", each, remedy) for each in exc.problems]
         about.append(warning(CONFIGURATION, f"what follows is of {instead}", "correct the file"))
         return Subject(path, instance, config, tuple(about), place, environ)

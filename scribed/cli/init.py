@@ -13,6 +13,8 @@ from typing import Any
 from scribed.cli import initial, instances, loading
 from scribed.cli.initial import Draft
 from scribed.cli.questions import Questions
+from scribed.doctor.keys import load_credentials
+from scribed.doctor.probes import keys
 from scribed.doctor.probes.machine import show_unit
 from scribed.errors import ConfigError, ExitStatus, ScribedError
 from scribed.service.credentials import SERVICE_USER, is_there
@@ -59,16 +61,19 @@ def run(args: argparse.Namespace) -> int:
     environ = dict(os.environ)
     path = _path(args.config, args.instance, environ)
     questions = Questions(yes=args.yes)
+    unit = unit_of(instance_of(path))
+    shown = show_unit(f"{unit}.service") if _is_system(path) else None
     try:
-        draft = Draft(path, environ, _kept(path, questions))
-        initial.microphone(draft, questions, args)
-        initial.key(draft, questions, args)
-        initial.broker(draft, questions, args)
-        text = draft.text()
-        print(f"\n{text}")
-        if not questions.agrees(f"Write this to {path}?"):
-            raise ScribedError("nothing was written")
-        _write(draft, text)
+        with keys.as_the_service(unit, shown, environ) as seen:
+            draft = Draft(path, seen, _kept(path, questions), handed=_handed(shown))
+            initial.microphone(draft, questions, args)
+            initial.key(draft, questions, args)
+            initial.broker(draft, questions, args)
+            text = draft.text()
+            print(f"\n{text}")
+            if not questions.agrees(f"Write this to {path}?"):
+                raise ScribedError("nothing was written")
+            _write(draft, text)
     except (KeyboardInterrupt, EOFError):
         print()
         raise ScribedError("nothing was written") from None
@@ -83,27 +88,43 @@ def _path(given: Path | None, instance: str, environ: dict[str, str]) -> Path:
     return usual if instance == DEFAULT_INSTANCE else usual.with_name(f"{instance}.toml")
 
 
+def _is_system(path: Path) -> bool:
+    """Whether it is a service's configuration."""
+    return path.absolute().parent == loading.SYSTEM_FILE.parent
+
+
+def _handed(shown: dict[str, str] | None) -> dict[str, Path]:
+    """The files that systemd reads for the service, by the names of the credentials."""
+    pairs = load_credentials((shown or {}).get("LoadCredential", ""))
+    return {name: Path(path) for name, path in pairs}
+
+
 def _kept(path: Path, questions: Questions) -> dict[str, Any]:
     """The keys of the configuration that is there, to go on with."""
     if not is_there(path):
         return {}
-    if not questions.agrees(f"There is {path} already. Change it?", default=False):
-        raise ScribedError(f"{path} stays as it is; nothing was written")
+    kept: dict[str, Any] = {}
     try:
-        return initial.keys_of(path)
+        kept = initial.keys_of(path)
+        what = "Change it?" if kept else "It sets nothing. Replace it?"
     except ConfigError as exc:
         print("\n".join(exc.problems), file=sys.stderr)
-        if not questions.agrees("It is not valid. Begin anew? A copy is kept", default=False):
-            raise ScribedError(f"{path} stays as it is; nothing was written") from None
-        return {}
+        what = "It is not valid. Begin anew?"
+    said = f"There is {path} already. {what} A copy is kept"
+    if not questions.agrees(said, default=what.startswith("It sets nothing")):
+        raise ScribedError(f"{path} stays as it is; nothing was written")
+    return kept
 
 
 def _write(draft: Draft, text: str) -> None:
     """Secrets first, then the copy of what is there, then the configuration."""
-    path = draft.path
-    service = _service_user() if path.parent == loading.SYSTEM_FILE.parent else None
-    is_system = path.parent == loading.SYSTEM_FILE.parent
-    files = [File(where, f"{what}\n".encode(), 0o600, service) for where, what in draft.secrets]
+    path, is_system = draft.path, _is_system(draft.path)
+    service = _service_user() if is_system else None
+    handed = draft.handed.values()  # root's: systemd reads them
+    files = [
+        File(where, f"{what}\n".encode(), 0o600, None if where in handed else service)
+        for where, what in draft.secrets
+    ]
     mode = 0o644 if is_system else 0o600  # it holds no secret; the service's user has to read it
     if is_there(path):
         copy = path.with_name(f"{path.name}.{time.strftime('%Y%m%d-%H%M%S')}")
@@ -126,14 +147,11 @@ def _service_user() -> int | None:
 def _say_what_is_next(path: Path) -> None:
     instance = instance_of(path)
     unit = unit_of(instance)
-    is_usual = path.parent in (
-        loading.SYSTEM_FILE.parent,
-        loading.user_file(dict(os.environ)).parent,
-    )
-    option = "" if is_usual and instance == DEFAULT_INSTANCE else f" -c {path}"
+    is_usual = path in (loading.SYSTEM_FILE, loading.user_file(dict(os.environ)))
+    option = "" if is_usual else f" -c {path}"
     shown = show_unit(f"{unit}.service") or {}
     print(f"written: {path}\nnext:\n  scribed doctor{option}")
-    if path.parent == loading.SYSTEM_FILE.parent and shown.get("LoadState") == "loaded":
+    if _is_system(path) and shown.get("LoadState") == "loaded":
         print(f"  systemctl enable --now {unit}     (runs already: systemctl restart {unit})")
     else:
         print(f"  scribed run{option}")

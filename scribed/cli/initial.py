@@ -38,12 +38,16 @@ PLAIN_PORT = 1883
 
 @dataclass(slots=True)
 class Draft:
-    """What is going to be written: `values` by their key paths, `secrets` by their files."""
+    """What is going to be written: `values` by their key paths, `secrets` by their files.
+
+    `handed`: the files of the credentials that systemd hands to the service.
+    """
 
     path: Path
     environ: Mapping[str, str]
     values: dict[str, Any]
     secrets: list[tuple[Path, str]] = field(default_factory=list)
+    handed: Mapping[str, Path] = field(default_factory=dict)
 
     def config(self, *, without: tuple[str, ...] = ()) -> Config:
         """As it would be in force. Raises `ConfigError`."""
@@ -200,12 +204,14 @@ def _is_taken(draft: Draft, secret: str, ask: Questions) -> bool:
 def _keep_key(draft: Draft, secret: str) -> bool:
     """Note it; whether the service refuses it."""
     provider = _config(draft).provider
-    file = draft.beside(key_name(provider))
+    handed = draft.handed.get(key_name(provider))  # which goes before provider.key_file
+    file = handed or draft.beside(key_name(provider))
     draft.secrets.append((file, secret))
     draft.values.pop("provider.key_file", None)
     usual = {k: v for k, v in draft.environ.items() if k != "CREDENTIALS_DIRECTORY"}
     answered = _try_key(draft, {**usual, VARIABLES[provider.name]: secret})
-    draft.values["provider.key_file"] = str(file)
+    if handed is None:
+        draft.values["provider.key_file"] = str(file)
     _told(answered)
     return answered.alert == "auth_failed"
 

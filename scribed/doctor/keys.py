@@ -9,6 +9,8 @@ from scribed.doctor.finding import Finding, failed, ok, told, unknown, warning
 
 PART = "credentials"
 _OTHERS = 0o077
+DIRECTIVES = ("LoadCredential", "LoadCredentialEncrypted")
+"""Of a unit that hands files over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,7 @@ def judge(evidence: Evidence, service: tuple[str, int] | None) -> Finding:
     if source and source.is_handed and not evidence.is_there:
         return _out_of_sight(evidence, source)
     if evidence.problem:
-        remedy = "docs/systemd.md says how"
+        remedy = "scribed init asks for it"
         return told(PART, "failed", f"{evidence.name}: {evidence.problem}", remedy)
     if not evidence.is_there:
         return ok(PART, f"{evidence.name}: none, and none is needed")
@@ -96,6 +98,19 @@ def source_of(pairs: Sequence[tuple[str, str]], name: str) -> str:
 
 
 def load_credentials(line: str) -> list[tuple[str, str]]:
-    """The names and files in what `systemctl show` prints for `LoadCredential`."""
+    """The names and files in a list of credentials, `NAME:FILE` with spaces between."""
     pairs = (each.partition(":") for each in line.split())
     return [(name, path) for name, _, path in pairs if path]
+
+
+def handed_over(files: str) -> dict[str, str]:
+    """The credentials by directive, in the texts of a unit and its drop-ins (`systemctl cat`).
+
+    `systemctl show` says "[unprintable]" of them, at least up to systemd 252.
+    """
+    found: dict[str, str] = {}
+    for line in files.splitlines():
+        name, equals, value = line.strip().partition("=")
+        if equals and name in DIRECTIVES:  # an empty one takes back those before
+            found[name] = f"{found.get(name, '')} {value}".strip() if value else ""
+    return found

@@ -22,8 +22,6 @@ UNIT_PROPERTIES = (
     "FragmentPath",
     "DropInPaths",
     "User",
-    "LoadCredential",
-    "LoadCredentialEncrypted",
 )
 """What is asked of systemd."""
 _EXITS = {

@@ -129,7 +129,7 @@ def test_ctrl_c_leaves_nothing_behind(shell: Shell) -> None:
 def test_a_configuration_that_is_there_is_not_touched_without_a_yes(shell: Shell) -> None:
     path = shell.write("robot/ear.toml", "[vad]\nhangover_ms = 700  # mine\n")
     with Terminal(shell, "init", "-c", "robot/ear.toml") as terminal:
-        terminal.answer("There is robot/ear.toml already. Change it? [y/N]", "")
+        terminal.answer("There is robot/ear.toml already. Change it? A copy is kept [y/N]", "")
         assert terminal.end() == 1
     assert path.read_text() == "[vad]\nhangover_ms = 700  # mine\n"
 

@@ -44,7 +44,7 @@ BROKEN = [
         key(is_there=False, problem="no API key: put it in …"),
         "failed",
         "no API key",
-        "docs/systemd.md",
+        "scribed init",
     ),
     (
         key(is_there=False, problem="provider.key_file: k is open to others; chmod 600 k"),
@@ -313,6 +313,24 @@ def test_the_units_drop_ins_are_named() -> None:
 
 def test_no_systemd_is_said_and_no_failure() -> None:
     assert machine.of_unit("scribed.service", None).level == "unknown"
+
+
+def test_the_credentials_that_a_unit_names_are_read_from_its_files() -> None:
+    files = """\
+# /usr/lib/systemd/system/scribed.service
+[Service]
+#LoadCredential=not:this
+LoadCredential=a:/old
+LoadCredential=
+LoadCredential=a:/etc/a
+# /etc/systemd/system/scribed.service.d/more.conf
+LoadCredential=b:/etc/b
+LoadCredentialEncrypted=c:/etc/c.cred
+"""
+    assert keys.handed_over(files) == {
+        "LoadCredential": "a:/etc/a b:/etc/b",
+        "LoadCredentialEncrypted": "c:/etc/c.cred",
+    }
 
 
 def test_systemds_list_of_credentials_is_read() -> None:

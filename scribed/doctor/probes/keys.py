@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from scribed.config import Config
-from scribed.doctor.keys import Evidence, Source, load_credentials, source_of
+from scribed.doctor.keys import DIRECTIVES, Evidence, Source, load_credentials, source_of
 from scribed.errors import ScribedError
 from scribed.service.credentials import (
     MQTT_PASSWORD,
@@ -93,7 +93,7 @@ def _source(
 ) -> Source | None:
     """The file that it comes from, so far as it is one."""
     if shown:
-        for key in ("LoadCredential", "LoadCredentialEncrypted"):
+        for key in DIRECTIVES:
             if path := source_of(load_credentials(shown.get(key, "")), name):
                 return _look(path, is_handed=True, is_encrypted=key.endswith("Encrypted"))
     directory = environ.get("CREDENTIALS_DIRECTORY")

@@ -13,6 +13,7 @@ import struct
 import subprocess
 from pathlib import Path
 
+from scribed.doctor.keys import handed_over
 from scribed.doctor.machine import UNIT_PROPERTIES, Radio, Room
 
 COMMAND_S = 3.0
@@ -24,13 +25,20 @@ _POWER_SAVE = re.compile(r"Power save: (on|off)")
 
 
 def show_unit(unit: str) -> dict[str, str] | None:
-    """The properties of a unit; None where no systemd runs, or it does not answer."""
+    """The properties of a unit, and the credentials that its files name.
+
+    None where no systemd runs, or it does not answer.
+    """
     said = run("systemctl", "show", "--no-pager", f"--property={','.join(UNIT_PROPERTIES)}", unit)
     if said is None or any(words in said for words in _WITHOUT_SYSTEMD):
         return None
     pairs = (line.partition("=") for line in said.splitlines())
     shown = {name: value for name, equals, value in pairs if equals}
-    return shown if "LoadState" in shown else None
+    if "LoadState" not in shown:
+        return None
+    if shown["LoadState"] == "loaded":
+        shown |= handed_over(run("systemctl", "cat", "--no-pager", unit) or "")
+    return shown
 
 
 def run(*command: str, within_s: float = COMMAND_S) -> str | None:
