@@ -116,7 +116,9 @@ def test_live_it_shows_decisions_until_ctrl_c_and_then_the_summary(
     assert live.stdout is not None
     said = ""
     while "###" not in said:
-        said += live.stdout.readline()
+        line = live.stdout.readline()
+        assert line, live.communicate()[1]
+        said += line
     live.send_signal(signal.SIGINT)
     rest, err = live.communicate(timeout=20)
     assert live.returncode == 0, err
