@@ -67,7 +67,7 @@ OUTCOMES = _of(
     muted="the microphone was muted while it was spoken",
     evicted="there was no room for it any more, or somebody purged it",
     expired="it grew older than spool.max_age_h, or late speech is not wanted",
-    failed="the service did not take it, however often it was sent",
+    failed="the service did not take it, however often it was sent, or a crash left no audio of it",
     quarantined="its audio file was damaged and is set aside",
 )
 
