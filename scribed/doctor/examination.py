@@ -102,7 +102,7 @@ class Examination:
         cut = gate.cut(parts.gate(config), gate.webrtc(config.vad.aggressiveness))
         yield sound.of_gate(cut, gate.VOICE_S)
         for endpoint, looking in lookups:
-            yield from _one(network.DNS, looking, lambda found: [_of_name(endpoint, found)])  # noqa: B023 -- called at once
+            yield _of_name(endpoint, looking)
         yield from self._of_peers(greetings)
         if answered is None:
             yield unknown(network.PROVIDER, "not tried without a key", "see credentials")
@@ -196,7 +196,11 @@ def _greets(to: _Endpoint) -> Callable[[], network.Greeting]:
     return lambda: networks.greet(to.host, to.port, to.key, context, is_http=is_http)
 
 
-def _of_name(endpoint: _Endpoint, found: network.Lookup) -> Finding:
+def _of_name(endpoint: _Endpoint, looking: Aside[network.Lookup]) -> Finding:
+    try:
+        found = looking.result()
+    except Late as exc:
+        found = network.Lookup(endpoint.host, (), "", exc.seconds)
     if is_loopback(endpoint.host):
         return ok(network.DNS, f"{endpoint.host} is this machine")
     return network.of_lookup(endpoint.named_by, found)

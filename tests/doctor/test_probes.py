@@ -5,9 +5,13 @@ from __future__ import annotations
 import contextlib
 import datetime
 import email.utils
+import json
+import os
 import socket
 import sqlite3
 import ssl
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -143,6 +147,43 @@ def test_a_resolver_that_never_answers_costs_its_time_and_no_more() -> None:
     assert time.monotonic() - begun < 10
     answered.set()
     looking.join(10)
+
+
+BLACK_HOLE = """\
+import socket, subprocess, sys
+hole = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+hole.bind(("127.0.0.9", 53))  # takes every question, and answers none
+done = subprocess.run([sys.executable, "-m", "scribed", "doctor", "--json"], check=False)
+sys.exit(done.returncode)
+"""
+
+
+@pytest.mark.slow
+def test_dns_in_a_black_hole_costs_its_time_and_is_told_from_a_wrong_name(tmp_path: Path) -> None:
+    (tmp_path / "resolv.conf").write_text("nameserver 127.0.0.9\n")
+    script = 'ip link set lo up && mount --bind "$0" /etc/resolv.conf && exec "$@"'
+    begun = time.monotonic()
+    done = subprocess.run(
+        [
+            *("unshare", "--mount", "--net", "sh", "-c", script, tmp_path / "resolv.conf"),
+            *(sys.executable, "-c", BLACK_HOLE),
+        ],
+        env={**os.environ, "HOME": str(tmp_path), "ELEVENLABS_API_KEY": "k", "XDG_STATE_HOME": ""},
+        capture_output=True,
+        text=True,
+        timeout=110,
+        check=False,
+    )
+    if "unshare" in done.stderr or "mount" in done.stderr:
+        pytest.skip(f"this machine gives no namespaces: {done.stderr.strip()}")
+    assert time.monotonic() - begun < 60
+    found = {each["part"]: each for each in reversed(json.loads(done.stdout)["findings"])}
+    assert found["dns"]["level"] == "failed"
+    assert "name servers" in found["dns"]["remedy"] + found["dns"]["text"]
+    assert "correct" not in found["dns"]["remedy"]
+    for part in ("tls", "provider"):
+        assert found[part]["level"] == "failed", found[part]
+    assert {"disk", "unit", "wifi"} <= set(found), "the rest goes on"
 
 
 def test_a_bug_of_an_examination_is_not_swallowed() -> None:

@@ -66,7 +66,7 @@ def test_what_looks_like_a_secret_is_masked_though_nobody_knows_it(line: str, sh
 
 
 def test_what_was_said_is_left_out_and_what_became_of_it_stays() -> None:
-    line = "12:00:01 INFO delivery: utterance 7 published on transcript 12 ms after its end"
+    line = "12:00:01 INFO delivery: utterance 7 published on transcript 12 ms after its end (a 1)"
     redactor = Redactor([])
     assert redactor(f"{line}: open the door") == f"{line}: {SAID}"
     assert redactor(line) == line
