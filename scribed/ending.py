@@ -12,7 +12,7 @@ from scribed.capture.worker import SourceEnded
 from scribed.delivery.worker import Finish
 from scribed.errors import ExitStatus
 from scribed.model import LinkWell
-from scribed.service import journal, notify
+from scribed.service import children, journal, notify
 from scribed.store.worker import Close
 from scribed.supervisor import Supervisor
 from scribed.uplink.worker import Drain
@@ -140,6 +140,7 @@ class Ending:
 
 def leave(status: ExitStatus) -> None:
     """End the process at once, without waiting for threads that DNS or a peer holds."""
+    children.end_all()
     logging.shutdown()
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError):  # nobody reads it any more

@@ -13,6 +13,8 @@ from types import FrameType
 
 from scribed import __version__
 from scribed.errors import ExitStatus, ScribedError
+from scribed.service import children
+from scribed.service.redaction import redacted
 
 EPILOG = """\
 exit status: 0 done, end of input or asked to stop; 1 failed; 2 wrong usage; 70 a bug; 75 the state
@@ -95,5 +97,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.close()
         return ExitStatus.FAILED
     except Exception:  # noqa: BLE001 -- the last door: a bug is told with its traceback, and as one
-        traceback.print_exc()
+        print(redacted(traceback.format_exc()), end="", file=sys.stderr)
         return ExitStatus.BUG
+    finally:
+        children.end_all()

@@ -7,6 +7,7 @@ import contextlib
 import faulthandler
 import logging
 import os
+import resource
 import sys
 from pathlib import Path
 
@@ -45,6 +46,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run the daemon; where it can be started the process ends with its exit status."""
     faulthandler.enable()
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # memory holds the key, and what people said
     if not journal.stderr_is_journal():
         return _run(args)
     journal.configure("info")  # for what goes wrong before the configuration is known

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from scribed.config import Config, ProviderSection
 from scribed.errors import ScribedError
+from scribed.service.redaction import hide
 
 
 class _Place(NamedTuple):
@@ -225,4 +226,5 @@ def _alone(text: str, where: str) -> str:
         raise ScribedError(f"{where} is empty")
     if any(character.isspace() or not character.isprintable() for character in secret):
         raise ScribedError(f"{where} must hold the secret alone, on one line")
+    hide(secret)
     return secret

@@ -8,6 +8,7 @@ import sys
 import time
 
 from scribed import clock, kinds
+from scribed.service.redaction import Redaction
 from scribed.service.repeats import Repeats
 
 LOUD_LIBRARIES = ("websocket", "paho", "asyncio", "websockets")
@@ -68,6 +69,7 @@ def configure(level: str) -> None:
     else:
         handler = logging.StreamHandler(sys.stderr)
         handler.setFormatter(_Lines())
+    handler.addFilter(Redaction())
     logging.getLogger().handlers[:] = [Repeats(handler, clock.now)]
     set_level(level)
     for name in LOUD_LIBRARIES:

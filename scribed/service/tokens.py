@@ -21,7 +21,10 @@ import msgspec
 from scribed.config import ProviderSection
 from scribed.endpoints import minting_url
 from scribed.errors import Refused, ScribedError, TransportError
+from scribed.masking import masked
+from scribed.service import children
 from scribed.service.https import HttpAnswer, post
+from scribed.service.redaction import hide
 
 MAX_OUTPUT = 1 << 16
 """Bytes that a token's command may print."""
@@ -45,6 +48,12 @@ def mint(provider: ProviderSection, key: str | None, *, tls: ssl.SSLContext | No
     Raises `TransportError` for what may pass (network, HTTP 5xx, a command that fails), `Refused`
     for any other refusal, and `ScribedError` where it cannot work as it is configured.
     """
+    token = _mint(provider, key, tls)
+    hide(token)
+    return token
+
+
+def _mint(provider: ProviderSection, key: str | None, tls: ssl.SSLContext | None) -> str:
     options, timeout_s = provider.elevenlabs, provider.connect_timeout_s
     if options.token_command:
         return _from_command(options.token_command, timeout_s)
@@ -69,8 +78,7 @@ def _from_answer(answer: HttpAnswer, key: str | None, name: str) -> str:
     if answer.status >= 500:
         raise TransportError(f"no token: HTTP {answer.status}")
     if not 200 <= answer.status < 300:
-        body = answer.body.replace(key, "***") if key else answer.body
-        raise Refused(answer.status, body, answer.retry_after_s)
+        raise Refused(answer.status, masked(answer.body, key or ""), answer.retry_after_s)
     token = _of_json(answer.body)
     if token is None:
         where = "provider.elevenlabs.token_url" if name == "token_url" else "provider.url"
@@ -99,10 +107,12 @@ def _from_command(command: tuple[str, ...], timeout_s: float) -> str:
     except (OSError, ValueError) as exc:
         why = exc.strerror if isinstance(exc, OSError) else "its name or an argument cannot be one"
         raise ScribedError(f"{_KEY}: {command[0]} cannot be run: {why}") from exc
+    children.begun(process.pid)
     try:
         output, complaint = _run(process, command[0], timeout_s)
     finally:
         _end(process)
+        children.ended(process.pid)
     if process.returncode:
         code = process.returncode
         how = f"ended with status {code}" if code > 0 else f"was ended by signal {-code}"

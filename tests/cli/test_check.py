@@ -9,6 +9,7 @@ import pytest
 from scribed.cli.loading import SYSTEM_FILE
 from scribed.configfile import flatten, parse
 from tests.cli.shell import Said, Shell
+from tests.parts.canary import Canary
 
 SECRET = "sk_0123456789"
 NO_KEY = (
@@ -281,6 +282,14 @@ def test_show_says_that_there_are_secrets_and_not_which(shell: Shell) -> None:
     out = check(shell, text, "--show").out
     assert "# elevenlabs-api-key: ********\n" in out
     assert "# mqtt-password: ********\n" in out
+
+
+def test_show_masks_what_a_command_for_tokens_is_given(shell: Shell) -> None:
+    command = f'["/bin/true", "--key", "{SECRET}"]'
+    text = f'provider.elevenlabs = {{auth = "token", token_command = {command}}}'
+    said = check(shell, text, "--show")
+    assert 'token_command = ["/bin/true", "***", "***"]' in said.out
+    assert Canary(SECRET).found_in((said.out + said.err).encode()) == []
 
 
 def test_show_says_that_there_are_none_and_why(shell: Shell) -> None:

@@ -210,9 +210,9 @@ def test_sighup_is_answered_and_ends_nothing(cloud: Cloud, tmp_path: Path, comma
     with WatchedRobot(tmp_path, configuration(cloud.url)) as robot:
         begin_to_speak(robot, command)
         robot.process.send_signal(signal.SIGHUP)
-        robot.wait_for(lambda: "SIGHUP: restart the service" in robot.log)
         robot.speak(command + silence(0.8), pace=4.0)
         robot.wait_for_texts(1)
+        robot.wait_for(lambda: "reloaded: nothing has changed" in robot.log)
         assert robot.stop()[0] == 0
         assert_left_in_order(robot)
 
@@ -335,3 +335,29 @@ def test_while_both_do_nothing(cloud: Cloud, tmp_path: Path, command: bytes) -> 
         with stopped(robot.broker.pid):
             status, took = robot.stop()
         assert (status, took < SHORT_GRACE_S + 2.0) == (0, True), (took, robot.log)
+
+
+def test_a_command_for_tokens_that_hangs_does_not_outlive_it(
+    cloud: Cloud, tmp_path: Path, command: bytes
+) -> None:
+    note = tmp_path / "group"
+    sections = hopeless(cloud.url)
+    hangs = f"sleep 60 & echo $$ > {note}.new; mv {note}.new {note}; wait"
+    sections["provider.elevenlabs"] = {"auth": "token", "token_command": ["sh", "-c", hangs]}
+    with WatchedRobot(tmp_path, sections) as robot:
+        robot.speak(silence(0.3) + command, pace=8.0)
+        peers.wait_until(note.exists)
+        group = int(note.read_text())
+        status, took = robot.stop()
+        assert (status, took < SHORT_GRACE_S + 2.0) == (0, True), robot.log
+        peers.wait_until(lambda: not runs(group))
+
+
+def runs(group: int) -> bool:
+    """Whether a process of the group is left that is more than its exit status."""
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            state, _, its_group = stat.read_text("latin-1").rpartition(")")[2].split()[:3]
+            if int(its_group) == group and state != "Z":
+                return True
+    return False

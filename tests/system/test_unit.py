@@ -11,6 +11,7 @@ import pytest
 
 from scribed import kinds
 from scribed.service.restarts import RESTART_S
+from tests.parts.canary import Canary, leaks
 from tests.parts.cloud import Cloud
 from tests.parts.robot import KEY, silence
 from tests.system.box import Box, wait_until
@@ -84,10 +85,17 @@ def test_the_key_is_a_credential_and_nowhere_else(
     ear.wait_for(ear.finals)
     assert {request.headers["xi-api-key"] for request in cloud.requests} == {KEY}
     proc = ear.box.path(f"/proc/{ear.pid}")
-    assert KEY.encode() not in (proc / "environ").read_bytes() + (proc / "cmdline").read_bytes()
-    assert b"CREDENTIALS_DIRECTORY=" in (proc / "environ").read_bytes()
-    assert KEY not in ear.log
-    assert KEY not in ear.box.run("systemctl", "show", ear.unit)
+    places = {name: (proc / name).read_bytes() for name in ("environ", "cmdline", "limits")}
+    assert b"CREDENTIALS_DIRECTORY=" in places["environ"]
+    assert re.search(rb"Max core file size +0 +0 ", places["limits"])
+    exported = ear.box.run("journalctl", "-u", ear.unit, "-o", "export", "--no-pager")
+    places |= {"the journal": exported.encode()}
+    places |= {"systemctl show": ear.box.run("systemctl", "show", ear.unit).encode()}
+    for directory in (f"/var/lib/scribed/{ear.name}", f"/run/scribed/{ear.name}"):
+        kept = [path for path in ear.box.path(directory).rglob("*") if path.is_file()]
+        assert kept
+        places |= {str(path): path.read_bytes() for path in kept}
+    assert leaks({"the key": Canary(KEY)}, places) == []
 
 
 def test_a_reload_takes_what_is_valid_and_fails_on_what_is_not(listen: Listen) -> None:

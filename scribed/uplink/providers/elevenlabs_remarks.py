@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from urllib.parse import quote
-
 from scribed.interfaces import Warned
+from scribed.masking import masked
 
 MAX_REASON = 200
 MAX_WARNINGS = 24
@@ -20,10 +19,7 @@ def printable(reason: str, *secrets: str) -> str:
     """One short line that holds none of the secrets, whatever the peer sent."""
     reason = "".join(char if char.isprintable() else " " for char in reason)
     reason = " ".join(reason.split())
-    for secret in secrets:
-        for form in (secret, quote(secret, safe="")):
-            reason = reason.replace(form, "***") if form else reason
-    return reason[:MAX_REASON]
+    return masked(reason, *secrets)[:MAX_REASON]
 
 
 class Remarks:

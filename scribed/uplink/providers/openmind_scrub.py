@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 
+from scribed.masking import MASK, spelled
+
 MAX_LINE = 200
 """Characters that are told of what a peer says."""
 _MAX_RAW = 4_000
@@ -22,7 +24,7 @@ class Scrub:
     """Makes `text` printable; the key is not in it, in any spelling that a URL or JSON has."""
 
     def __init__(self, key: str) -> None:
-        self._key = re.compile("".join(map(_spellings, key))) if key else None
+        self._key = spelled(key) if key else None
 
     def __call__(self, text: str) -> str:
         text = self._without_keys(text)[:_MAX_RAW]
@@ -31,11 +33,5 @@ class Scrub:
 
     def _without_keys(self, text: str) -> str:
         if self._key is not None:
-            text = self._key.sub("***", text)
-        return _SECRETS.sub(lambda found: (found["name"] or "") + "***", text)
-
-
-def _spellings(char: str) -> str:
-    """A pattern for one character: plain, escaped in JSON, or percent-encoded, also twice."""
-    encoded = "".join(f"%(?:25)*(?i:{byte:02x})" for byte in char.encode("utf-8", "surrogatepass"))
-    return rf"(?:\\?{re.escape(char)}|{encoded}|\\u(?i:{ord(char):04x}))"
+            text = self._key.sub(MASK, text)
+        return _SECRETS.sub(lambda found: (found["name"] or "") + MASK, text)
