@@ -320,13 +320,11 @@ def test_while_the_broker_is_there_and_does_nothing(
 ) -> None:
     with WatchedRobot(tmp_path, hopeless(cloud.url)) as robot:
         begin_to_speak(robot, command)
-        robot.wait_for(lambda: robot.link.get("state") == "connected")  # all before it was read
         with stopped(robot.broker.pid):
             status, took = robot.stop()
         assert (status, took < SHORT_GRACE_S + 2.0) == (0, True), (took, robot.log)
         assert set(kept(robot).values()) == {"unpublished"}
-        robot.wait_for(lambda: robot.on("transcript"))  # it had left: the broker reads it now
-        assert_accounted(robot)
+        assert_accounted(robot)  # whether the broker reads what had left is TCP's to say
 
 
 def test_while_both_do_nothing(cloud: Cloud, tmp_path: Path, command: bytes) -> None:
