@@ -213,7 +213,8 @@ def _read(path: Path, key: str) -> str:
     try:
         text = path.read_text("utf-8")
     except OSError as exc:
-        raise ScribedError(f"{key}: {path} cannot be read: {exc.strerror}") from exc
+        mend = "; chown it to the user that scribed runs as" * isinstance(exc, PermissionError)
+        raise ScribedError(f"{key}: {path} cannot be read: {exc.strerror}{mend}") from exc
     except UnicodeDecodeError as exc:
         raise ScribedError(f"{key}: {path} is not a text file") from exc
     return _alone(text, f"{key}: {path}")
