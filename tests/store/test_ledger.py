@@ -246,7 +246,12 @@ GOLDEN_ANSWER = (
 )
 """With all that was added since."""
 ADDED = (
-    (b'"boot":null}', b'"boot":null,"trigger":"always"}'),
+    (b'"boot":null}', b'"boot":null,"trigger":"always","onset":null,"gate_at":null}'),
+    (
+        b'"committed_at":11.8}',
+        b'"committed_at":11.8,"moments":{"onset":null,"gate":null,"first_byte":null,'
+        b'"commit":null,"text":null}}',
+    ),
     (b'"snr_db":null}', b'"snr_db":null,"robot":{"speaking":null,"moving":null,"said":[]}}'),
 )
 """What stands there now, and version 1 did not write."""
