@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from scribed import __version__, clock, kinds, parts
+from scribed.capture.hearing import SourceEnded
 from scribed.capture.heed import Heed
 from scribed.capture.posting import PIECE_MS, SETTLING
 from scribed.capture.recorder import Recorder
-from scribed.capture.worker import Capture, SourceEnded
+from scribed.capture.worker import Capture
 from scribed.commands import MUTE_FACT, mute_reasons
 from scribed.config import Config
 from scribed.delivery.schemas import Muted

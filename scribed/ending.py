@@ -8,7 +8,7 @@ import os
 import sys
 
 from scribed import clock, kinds
-from scribed.capture.worker import SourceEnded
+from scribed.capture.hearing import SourceEnded
 from scribed.delivery.worker import Finish
 from scribed.errors import ExitStatus
 from scribed.model import LinkWell

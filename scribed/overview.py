@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from scribed.capture.hearing import Hearing
 from scribed.capture.proof import Fault, Kind, still
-from scribed.capture.worker import Hearing
 from scribed.delivery.schemas import Backlog, State
 from scribed.model import RATE, Link, LinkState
 from scribed.store.worker import Report as StoreReport

@@ -18,7 +18,8 @@ import msgspec
 
 from scribed import clock, kinds, overview, parts
 from scribed.alerts import Alerts, WallClock
-from scribed.capture.worker import Capture, SourceEnded
+from scribed.capture.hearing import SourceEnded
+from scribed.capture.worker import Capture
 from scribed.commands import Commands
 from scribed.config import Config
 from scribed.delivery import payloads

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scribed import overview
+from scribed.capture.hearing import Hearing
 from scribed.capture.proof import Fault, Kind, Sound
-from scribed.capture.worker import Hearing
 from scribed.delivery.schemas import Backlog, State
 from scribed.model import Device, Link, LinkState, pcm_bytes
 from scribed.uplink.waiting import Tally

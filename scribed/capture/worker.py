@@ -14,18 +14,19 @@ import collections
 import select
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 from scribed import clock
 from scribed.backoff import Backoff
 from scribed.capture.conditioning import Conditioner
 from scribed.capture.ear import Ear
+from scribed.capture.hearing import Hearing, SourceEnded
 from scribed.capture.heed import Heed
+from scribed.capture.keeping import Keeping
 from scribed.capture.losses import Losses
 from scribed.capture.numbering import Numbering
-from scribed.capture.orders import Flush, Listen, Mute, Retune, Robot, refuse, too_late
-from scribed.capture.posting import SETTLING, Posting
+from scribed.capture.orders import Flush, Listen, Mute, Retune, Robot, too_late
+from scribed.capture.posting import Posting
 from scribed.capture.presence import Presence
 from scribed.capture.proof import Sound
 from scribed.capture.recorder import Recorder
@@ -38,7 +39,6 @@ from scribed.model import (
     SAMPLE_BYTES,
     Attention,
     Block,
-    CommandError,
     Device,
     EndReason,
     Retuned,
@@ -47,10 +47,10 @@ from scribed.model import (
     UtteranceId,
     UtteranceStarted,
 )
-from scribed.recording import KeepRecording, Record, RecordingKept
+from scribed.recording import Record, RecordingKept
 from scribed.worker import Budget, Mailbox, Stop, Worker
 
-__all__ = ("Capture", "Flush", "Hearing", "Listen", "Mute", "Retune", "Robot", "SourceEnded")
+__all__ = ("Capture", "Flush", "Listen", "Mute", "Retune", "Robot")
 
 Order = Mute | Flush | Robot | Listen | Record
 
@@ -63,29 +63,6 @@ than an utterance lasts. Then what is open is cut: a noise must not keep the gat
 that it holds open."""
 MUTED_S = 5.0
 """How long it sleeps at a time while it is muted: mail wakes it."""
-
-
-class Hearing(NamedTuple):
-    """What capture reports: replaced whole, for the supervisor to look at."""
-
-    device: Device
-    last_frame_at: float | None = None
-    samples: int = 0  #: heard since the start
-    lost_samples: int = 0  #: that the device had and we did not get
-    dropped_samples: int = 0  #: that we got and had no room for
-    detected: int = 0  #: utterances opened
-    is_open: bool = False
-    level_dbfs: float | None = None
-    noise_floor_dbfs: float | None = None
-    deaf_to: str | None = None  #: why what is heard is thrown away, as in `hearing_reason`
-    sound: Sound = Sound()
-
-
-@dataclass(frozen=True, slots=True)
-class SourceEnded:
-    """A file or pipe has been heard to its end, or cannot be heard: `error` says why."""
-
-    error: str | None = None
 
 
 class Capture(Worker):
@@ -141,7 +118,7 @@ class Capture(Worker):
         self._goes_on = reopen  # what was opened last: a download begins where it ended, not anew
         self._frame_s, self._stall_s = gate.frame_ms / 1000, stall_s
         self._numbering = Numbering(new_id, next_seq, reserved, want_numbers)
-        self._recorder, self._store = recorder, store
+        self._keeping = Keeping(recorder, store)
         self._ear = Ear(
             vad,
             gate,
@@ -362,7 +339,7 @@ class Capture(Worker):
                     self._retune = item.after(self._retune)
                     self._retune_by = clock.now() + RETUNE_S
                 case RecordingKept():
-                    if self._recorder is not None and (waiting := self._recorder.kept()):
+                    if waiting := self._keeping.kept():
                         self._orders.append(waiting)
                 case Mute() | Flush() | Robot() | Listen() | Record():
                     self._orders.append(item)
@@ -399,21 +376,7 @@ class Capture(Worker):
             case Listen(at=at, ttl_s=ttl_s):
                 order.done(left_s=self._heed.listen(at, ttl_s))
             case Record():
-                self._record(order)
-
-    def _record(self, asked: Record) -> None:
-        """Hand what was heard last to the store; it answers."""
-        if self._recorder is None:
-            error = CommandError("failed", "nothing is recorded: set recorder.seconds")
-        else:
-            taken = self._recorder.take(asked, self.report.device)
-            if not isinstance(taken, CommandError):
-                if self._store.put(KeepRecording(taken, asked.command), spare=SETTLING):
-                    return
-                self._recorder.kept()
-                taken = CommandError("busy", "the store is stuck; ask again later")
-            error = taken
-        refuse(asked, error)
+                self._keeping.take(order, self.report.device)
 
     def _settle(self) -> bool:
         """Go by the configuration that has come, once nobody is engaged; whether the source is to
@@ -426,8 +389,7 @@ class Capture(Worker):
         self._retune = None
         self._ear.renew(new.new_vad, new.new_conditioner)
         self._ear.retune(new.gate, silent_s=new.silent_s)
-        if self._recorder is not None:
-            self._recorder.retune(new.gate_settings)
+        self._keeping.retune(new.gate_settings)
         self._heed.retune(new.echo, new.motion, new.listen)
         self._posting.retune(new.chunk_bytes)
         self._stall_s = new.stall_s
@@ -447,8 +409,7 @@ class Capture(Worker):
     def _mute(self) -> None:
         self._muted = True
         self._cut_short(EndReason.MUTED)
-        if self._recorder is not None:
-            self._recorder.wipe()
+        self._keeping.wipe()
         self._losses.heard(clock.now())  # what a restart had cost ends here, if nothing was heard
         self.report = self.report._replace(level_dbfs=None, sound=Sound())
 

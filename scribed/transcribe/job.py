@@ -9,9 +9,10 @@ from __future__ import annotations
 from typing import Any
 
 from scribed import clock
+from scribed.capture.hearing import SourceEnded
 from scribed.capture.sources.ffmpeg import PATIENCE_S
 from scribed.capture.vad import WebRtcVad
-from scribed.capture.worker import Capture, SourceEnded
+from scribed.capture.worker import Capture
 from scribed.config import Config
 from scribed.interfaces import Warned
 from scribed.model import (

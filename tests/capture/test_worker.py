@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 
 from scribed import clock
+from scribed.capture.hearing import SourceEnded
 from scribed.capture.segmenter import Gate
 from scribed.capture.sources.alsa import AlsaSource
 from scribed.capture.sources.pcm import FileSource
-from scribed.capture.worker import Flush, Mute, SourceEnded
+from scribed.capture.worker import Flush, Mute
 from scribed.config import Audio
 from scribed.errors import SourceError
 from scribed.model import (
