@@ -77,7 +77,7 @@ def test_each_thread_that_stands_still_is_named_and_the_daemon_comes_back(listen
         ear.wait_until_it_hears()
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", range(100))
 def test_stopped_at_a_random_moment(
     listen: Listen, cloud: Cloud, command: bytes, seed: int
 ) -> None:
