@@ -16,7 +16,7 @@ from tests.parts.cloud import Cloud
 from tests.system import box as boxes
 from tests.system.box import Box, CannotBoot
 from tests.system.ear import Ear, put_the_key
-from tests.system.installing import ROOT, install, make_wheels, unusable_python
+from tests.system.installing import install, make_wheels, unusable_python
 
 Listen = Callable[..., Ear]
 
@@ -42,15 +42,8 @@ def box(wheels: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]
         except CannotBoot as exc:
             pytest.skip(str(exc))
         put_the_key(box)
-        _teach(box)
+        box.run("journalctl", "--update-catalog")  # as an installation does that is not --root
         yield box
-
-
-def _teach(box: Box) -> None:
-    """What the journal's lines mean, as an installation does."""
-    catalog = box.path("/usr/lib/systemd/catalog/scribed.catalog")
-    catalog.write_bytes((ROOT / "systemd" / "scribed.catalog").read_bytes())
-    box.run("journalctl", "--update-catalog")
 
 
 @pytest.fixture(scope="session")

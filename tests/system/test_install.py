@@ -30,6 +30,7 @@ OWN = (
     "/usr/lib/sysusers.d/scribed.conf",
     "/usr/lib/tmpfiles.d/scribed.conf",
     "/usr/lib/udev/rules.d/70-scribed.rules",
+    "/usr/lib/systemd/catalog/scribed.catalog",
 )
 KEPT = ("/etc/scribed", "/var/lib/scribed")
 
@@ -79,6 +80,7 @@ def test_what_a_dry_run_shows_is_what_an_installation_does(machine: Box) -> None
     assert machine.run("stat", "-c", "%a %U", "/etc/scribed/credentials").split() == ["700", "root"]
     example = machine.path("/etc/scribed/scribed.toml").read_text("utf-8")
     assert example == (ROOT / "config" / "scribed.toml").read_text("utf-8")
+    assert "scribed" in machine.run("journalctl", "--list-catalog").lower()
     assert commands(machine.run(*INSTALL, WHEELS)) == []  # a second run has nothing to do
 
 
@@ -90,6 +92,7 @@ def test_asked_to_enable_it_starts_now_and_at_each_boot(machine: Box) -> None:
     assert there(machine, ("/etc/systemd/system/multi-user.target.wants/scribed.service",)) == []
 
 
+@pytest.mark.slow
 def test_an_upgrade_keeps_the_backlog_and_the_edited_configuration(
     machine: Box, broker: Broker, cloud: Cloud, command: bytes
 ) -> None:
