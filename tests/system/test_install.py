@@ -88,8 +88,7 @@ def test_asked_to_enable_it_starts_now_and_at_each_boot(machine: Box) -> None:
     machine.run(*INSTALL, "--enable", WHEELS)
     assert machine.run("systemctl", "is-enabled", "scribed").strip() == "enabled"
     assert machine.run("systemctl", "is-active", "scribed").strip() == "active"
-    machine.run(UNINSTALL)
-    assert there(machine, ("/etc/systemd/system/multi-user.target.wants/scribed.service",)) == []
+    machine.run("systemctl", "disable", "--now", "scribed")
 
 
 @pytest.mark.slow
@@ -147,13 +146,15 @@ def test_uninstalled_it_is_gone_but_for_what_is_yours_and_purged_for_that_too(
     put_the_key(machine)
     with Ear(machine, "gone", {}, port=broker.port) as ear:
         ear.start()
+        machine.run("systemctl", "enable", "scribed")
         shown = machine.run(UNINSTALL, "--dry-run")
         assert ear.show("ActiveState") == "active"
         done = machine.run(UNINSTALL)
         assert commands(done) == commands(shown)
         assert ear.show("ActiveState") == "inactive"
         assert said_offline(ear)
-    assert there(machine, OWN) == []
+    enabled = "/etc/systemd/system/multi-user.target.wants/scribed.service"
+    assert there(machine, (*OWN, enabled)) == []
     assert there(machine, KEPT) == list(KEPT)
     assert machine.path("/etc/scribed/credentials/elevenlabs-api-key").exists()
     assert machine.path("/var/lib/scribed/gone").is_dir()
