@@ -207,7 +207,7 @@ class Daemon:
             open_source=parts.source(audio),
             reopen=parts.reopens(audio),
             chunk_bytes=pcm_bytes(self._config.provider.chunk_ms),
-            vad=parts.vad(self._config.vad)(),
+            vad=parts.vad(self._config)(),
             gate=parts.gate(self._config),
             new_id=lambda: UtteranceId(new_id()),
             next_seq=opened.recovery.next_seq,

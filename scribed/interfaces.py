@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 from scribed.errors import Remedy
-from scribed.model import Answer, Block, Device, UtteranceId
+from scribed.model import Answer, Block, Device, UtteranceId, Verdict
 
 
 class EndOfInput(Exception):
@@ -63,6 +63,14 @@ class Remembering(Protocol):
     def restore(self, state: bytes) -> None:
         """Remember that instead. Raises `ValueError` where it is another kind's."""
         ...
+
+
+@runtime_checkable
+class Judge(Vad, Protocol):
+    """A `Vad` that says why."""
+
+    verdict: Verdict
+    """What it thought of the last frame; `UNVOICED` before the first."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,6 +52,15 @@ class Block(NamedTuple):
         return self.at + seconds(len(self.pcm))
 
 
+class Verdict(enum.Enum):
+    """What the gate thinks of a frame; the value shows it in one character."""
+
+    UNVOICED = "."  # no voice, to WebRTC
+    FAINT = "~"  # a voice to WebRTC, that does not stand out from the noise
+    REFUSED = "x"  # it does, and is no voice to the neural model
+    VOICED = "#"
+
+
 class EndReason(enum.Enum):
     """Why an utterance ended; the value is `final_reason` in the payload."""
 

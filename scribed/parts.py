@@ -6,6 +6,7 @@ A library is imported only where it is used; the daemon and `scribed transcribe`
 from __future__ import annotations
 
 import hashlib
+import logging
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -15,15 +16,18 @@ import msgspec
 
 from scribed import __version__
 from scribed.capture.conditioning import Conditioner, Stage
+from scribed.capture.floor import Floor
 from scribed.capture.segmenter import Gate
 from scribed.capture.sources.urls import is_stream
+from scribed.capture.two_stage import BELIEVES_MS, Confirmation, TwoStage
 from scribed.config import Audio, Config, ProviderSection
-from scribed.config import Vad as VadSection
 from scribed.errors import ConfigError, ScribedError, SourceError
-from scribed.interfaces import Request, Session, Source, Vad
+from scribed.interfaces import Judge, Request, Session, Source, Vad
 from scribed.overview import Constants
 from scribed.service.credentials import api_key, configured_key, key_problem, may_be_keyless
 from scribed.uplink.connection import Connection, tls_context
+
+logger = logging.getLogger(__name__)
 
 STDIN_CLOSED = (
     'audio.source: standard input is closed; pipe raw s16le into it, or use "alsa" or "file"'
@@ -97,12 +101,45 @@ def constants(config: Config) -> Constants:
     )
 
 
+def vad(config: Config) -> Callable[[], Judge]:
+    """What makes the configured detector of voices.
+
+    Where the neural library is absent, or does not load, the noise floor alone is the second stage;
+    the journal says so.
+    """
+    from scribed.capture.vad import WebRtcVad  # noqa: PLC0415 -- only where the gate runs
+
+    if config.vad.engine == "webrtc":
+        return lambda: WebRtcVad(config.vad.aggressiveness)
+    return lambda: _two_stage(config, WebRtcVad(config.vad.aggressiveness))
+
+
+def _two_stage(config: Config, first: Vad) -> Judge:
+    from scribed.capture import silero  # noqa: PLC0415 -- by need
+
+    frame_ms = config.audio.frame_ms
+    confirmation, problem = None, ""
+    try:
+        confirmation = Confirmation(silero.Silero(), silero.CHUNK_BYTES, frame_ms)
+    except ScribedError as exc:
+        problem = f" ({exc})"
+    logger.info("gate: %s%s", gate_stages(config, neural=not problem), problem)
+    return TwoStage(first, Floor(frame_ms), confirmation, frame_ms)
+
+
+def gate_stages(config: Config, *, neural: bool) -> str:
+    """What judges a frame, in words."""
+    if config.vad.engine == "webrtc":
+        return "webrtcvad"
+    return f"webrtcvad, then the noise floor{' and Silero' if neural else ' alone'}"
+
+
 def gate(config: Config) -> Gate:
-    """The gate as `[vad]` has it."""
+    """The gate as `[vad]` has it, and as much more pre-roll as the engine takes to believe."""
     vad = config.vad
     return Gate(
         frame_ms=config.audio.frame_ms,
-        pre_roll_ms=vad.pre_roll_ms,
+        pre_roll_ms=vad.pre_roll_ms + (BELIEVES_MS if vad.engine == "two_stage" else 0),
         start_ms=vad.start_ms,
         start_window_ms=vad.start_window_ms,
         hangover_ms=vad.hangover_ms,
@@ -156,13 +193,6 @@ def _cleaner(auto_gain: bool, noise_suppression: bool) -> Stage | None:
     from scribed.capture.cleaning import Cleaner  # noqa: PLC0415 -- an optional dependency
 
     return Cleaner(auto_gain=auto_gain, noise_suppression=noise_suppression)
-
-
-def vad(settings: VadSection) -> Callable[[], Vad]:
-    """What makes the configured detector of voices."""
-    from scribed.capture.vad import WebRtcVad  # noqa: PLC0415 -- only where the gate runs
-
-    return lambda: WebRtcVad(settings.aggressiveness)
 
 
 def gate_settings(config: Config) -> dict[str, Any]:

@@ -19,15 +19,15 @@ from typing import Any
 
 import msgspec
 
-from scribed.model import RATE, SAMPLE_BYTES, Command, pcm_bytes
+from scribed.model import RATE, SAMPLE_BYTES, Command, Verdict, pcm_bytes
 
 VERSION = 1
 CHUNK = b"scrd"
 MAX_BYTES = 64 << 20
 """A longer file is none of ours: two minutes are 4 MB."""
 
-VOICES = {"#": "a voice", ".": "none"}
-VOICED = "#"
+VOICES = "".join(verdict.value for verdict in Verdict)
+VOICED = Verdict.VOICED.value
 CLOSED, CANDIDATE, OPEN = GATE = ".?="
 """Closed; a candidate, which may become an utterance; an utterance is open."""
 DONE_TO_IT = ("lost", "close", "reset")

@@ -36,6 +36,7 @@ from scribed.worker import Mailbox
 
 logger = logging.getLogger(__name__)
 
+VAD = ("vad.engine", "vad.aggressiveness")
 CONDITIONING = ("gain_db", "high_pass", "auto_gain", "noise_suppression")
 """What `parts.conditioner()` is made of, in [audio]."""
 REMEDY = "correct it (`scribed check` names every problem) and reload"
@@ -168,7 +169,7 @@ class Reloading:
         """Tell every worker."""
         config, number, inboxes = plan.config, self._number, self._inboxes
         self._waits_for = set(inboxes._fields)
-        new_vad = parts.vad(config.vad) if plan.touches("vad.aggressiveness") else None
+        new_vad = parts.vad(config) if plan.touches(*VAD) else None
         conditioning = [f"audio.{key}" for key in CONDITIONING]
         new_conditioner = (
             partial(parts.conditioner, config.audio) if plan.touches(*conditioning) else None

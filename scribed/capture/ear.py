@@ -10,7 +10,7 @@ from scribed.capture.levels import Meter, quietest
 from scribed.capture.proof import Proof, Sound
 from scribed.capture.segmenter import Gate, GateEvent, Segmenter
 from scribed.capture.trace import Trace, Witness
-from scribed.interfaces import Remembering, Vad
+from scribed.interfaces import Judge, Remembering, Vad
 from scribed.model import (
     SAMPLE_BYTES,
     Block,
@@ -18,10 +18,11 @@ from scribed.model import (
     UtteranceEnded,
     UtteranceId,
     UtteranceStarted,
+    Verdict,
     pcm_bytes,
     seconds,
 )
-from scribed.recording import VOICED, Stand
+from scribed.recording import Stand
 
 METER_EVERY = 5
 """Levels are measured on one frame in so many: 10 a second are plenty, and need no numpy."""
@@ -48,7 +49,8 @@ class Ear:
         conditioner: Conditioner | None = None,
         witness: Witness | None = None,
     ) -> None:
-        self._vad, self._meter = vad, Meter()
+        self._hear_with(vad)
+        self._meter = Meter()
         self._conditioner = conditioner
         self._proof = Proof(silent_s, believes_vad=conditioner is None)
         self._segmenter = Segmenter(gate, identify=identify, quietest=quietest)
@@ -75,7 +77,7 @@ class Ear:
         """Ask another VAD from now on, or condition the sound otherwise, before `retune()`; None:
         as it is."""
         if new_vad is not None:
-            self._vad = new_vad()
+            self._hear_with(new_vad())
         if new_conditioner is not None:
             self._conditioner = new_conditioner()
 
@@ -186,13 +188,23 @@ class Ear:
             voiced = self._vad(frame)
             decisions.append(voiced)
             if self._witness is not None:
-                self._trace.voice(VOICED if voiced else ".")
+                self._trace.voice(self._said(voiced=voiced))
             self._frames += 1
             if self._frames % METER_EVERY == 0:
                 frame = heard[start : start + self._frame_bytes]
                 self._meter.add(frame, voiced=voiced)
                 self._proof.frame(frame, voiced=voiced, stands_for=self._metered_samples)
         return decisions
+
+    def _hear_with(self, vad: Vad) -> None:
+        self._vad = vad
+        self._judge: Judge | None = vad if isinstance(vad, Judge) else None
+
+    def _said(self, *, voiced: bool) -> str:
+        verdict = Verdict.VOICED if voiced else Verdict.UNVOICED
+        if self._judge is not None:
+            verdict = self._judge.verdict
+        return verdict.value
 
     def _with_levels(self, events: list[GateEvent]) -> list[GateEvent]:
         for n, event in enumerate(events):

@@ -7,7 +7,7 @@ from typing import Any
 
 import webrtcvad
 
-from scribed.model import RATE, pcm_bytes
+from scribed.model import RATE, Verdict, pcm_bytes
 
 _FRAME_BYTES = frozenset(map(pcm_bytes, (10, 20, 30)))
 
@@ -25,13 +25,16 @@ class WebRtcVad:
 
     def __init__(self, aggressiveness: int) -> None:
         self._aggressiveness = aggressiveness
+        self.verdict = Verdict.UNVOICED
         self.reset()
 
     def __call__(self, frame: bytes) -> bool:
         """Whether `frame` is voiced; raises `ValueError` where it is not 10, 20 or 30 ms long."""
         if len(frame) not in _FRAME_BYTES:
             raise ValueError(f"a frame of {len(frame)} bytes is not 10, 20 or 30 ms")
-        return bool(self._is_speech(frame, RATE))
+        voiced = bool(self._is_speech(frame, RATE))
+        self.verdict = Verdict.VOICED if voiced else Verdict.UNVOICED
+        return voiced
 
     def reset(self) -> None:
         self._own = webrtcvad.Vad(self._aggressiveness)

@@ -9,10 +9,12 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
+from scribed.capture import silero
 from scribed.cli import loading
 from scribed.config import Config
 from scribed.configfile import flatten
 from scribed.errors import ConfigError, ExitStatus, ScribedError
+from scribed.parts import gate_stages
 from scribed.remarks import remarks
 from scribed.service.credentials import (
     configured_key,
@@ -60,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
         return ExitStatus.CONFIG
     if args.show:
         print("\n".join(shown(loaded, environ)))
-    for warning in warnings(loaded.config, environ):
+    for warning in [*_neural_problem(loaded), *warnings(loaded.config, environ)]:
         print(f"warning: {warning}", file=sys.stderr)
     print(f"{path}: valid")
     return ExitStatus.OK
@@ -74,6 +76,16 @@ def warnings(config: Config, environ: Mapping[str, str]) -> list[str]:
         idle_password(config, environ),
     )
     return [*filter(None, found), *notices(config.provider), *remarks(config)]
+
+
+def _neural_problem(loaded: loading.Loaded) -> list[str]:
+    """Said to who asked for a second stage, and has half of it."""
+    asked = "vad.engine" in loaded.origins and loaded.config.vad.engine == "two_stage"
+    if not asked or silero.is_installed():
+        return []
+    return [
+        f"vad.engine: the noise floor alone is the second stage; for Silero too: {silero.INSTALL}"
+    ]
 
 
 def shown(loaded: loading.Loaded, environ: Mapping[str, str]) -> list[str]:
@@ -101,6 +113,7 @@ def shown(loaded: loading.Loaded, environ: Mapping[str, str]) -> list[str]:
         f"# topics {who.base}/…, client id {who.client_id}",
         f"# state {state_directory(instance, environ)}",
         f"# runtime {runtime_directory(instance, environ)}",
+        f"# gate: {gate_stages(loaded.config, neural=silero.is_installed())}",
         f"# {key_name(provider)}: {_masked(lambda: configured_key(provider, environ))}",
         f"# mqtt-password: {_masked(lambda: mqtt_password(loaded.config, environ))}",
         "",

@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
     config = _config(settings, recording)
     try:
         found = replay(
-            recording, parts.vad(config.vad)(), parts.gate(config), alike=not args.changes
+            recording, parts.vad(config)(), parts.gate(config), alike=not args.changes
         )
     except ValueError as exc:
         raise ScribedError(f"{args.file}: {exc}") from exc

@@ -13,7 +13,7 @@ _SHOWN = {CANDIDATE: {"#": "+", ".": "-"}, OPEN: {"#": "#", ".": "_"}}
 _CLOSED = {"#": ":", ".": "."}
 LEGEND = (
     "a character for each frame: . silence  : a voice  +- may become an utterance  "
-    "#_ an utterance (# a voice, _ none)"
+    "#_ an utterance (# a voice, _ none)  ~ a voice too faint, x none to Silero"
 )
 LOWEST_DBFS = -70.0
 _BLOCKS = " ▁▂▃▄▅▆▇█"

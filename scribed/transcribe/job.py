@@ -11,7 +11,6 @@ from typing import Any
 from scribed import clock
 from scribed.capture.hearing import SourceEnded
 from scribed.capture.sources.ffmpeg import PATIENCE_S
-from scribed.capture.vad import WebRtcVad
 from scribed.capture.worker import Capture
 from scribed.config import Config
 from scribed.interfaces import Warned
@@ -27,7 +26,7 @@ from scribed.model import (
     UtteranceStarted,
     pcm_bytes,
 )
-from scribed.parts import Provider, conditioner, gate
+from scribed.parts import Provider, conditioner, gate, vad
 from scribed.service.names import new_id
 from scribed.transcribe.formats import Spoken
 from scribed.transcribe.opener import Opener
@@ -103,7 +102,7 @@ class Job:
             supervisor=self.inbox,
             clock_synced=lambda: None,
         )
-        vad, shapes = WebRtcVad(config.vad.aggressiveness), conditioner(config.audio)
+        judge, shapes = vad(config)(), conditioner(config.audio)
         self._capture = Capture(
             open_source=Opener(
                 sound,
@@ -111,11 +110,11 @@ class Job:
                 start_s=start_s,
                 speed=speed,
                 frame_ms=config.audio.frame_ms,
-                skip=vad if shapes is None else lambda pcm: vad(shapes(pcm).gate),
+                skip=judge if shapes is None else lambda pcm: judge(shapes(pcm).gate),
             ),
             reopen=sound.may_be_live,
             chunk_bytes=pcm_bytes(config.provider.chunk_ms),
-            vad=vad,
+            vad=judge,
             gate=gate(config),
             new_id=lambda: UtteranceId(new_id()),
             next_seq=outlet.mark.utterances + 1,

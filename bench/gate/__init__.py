@@ -1,0 +1,1 @@
+"""The gate beside others, on speech in noise whose truth is known by construction."""
