@@ -63,7 +63,7 @@ class Audio(_Section, frozen=True):
 
 
 class Vad(_Section, frozen=True):
-    engine: Literal["webrtc", "two_stage"] = "webrtc"
+    engine: Literal["webrtc", "two_stage"] = "two_stage"
     aggressiveness: Annotated[int, Meta(ge=0, le=3)] = 2
     pre_roll_ms: Annotated[int, Meta(ge=0, le=2000)] = 300
     start_ms: Annotated[int, Meta(ge=10, le=1000)] = 60

@@ -8,7 +8,7 @@ frame ──► webrtcvad ──► stands out from the noise floor? ──► a
   syllables do not stand out.
 * The model (where there is one) sleeps until something stands out, then hears the last `BEFORE_MS`
   as well, and on until nothing stood out for `AWAKE_MS`. What it takes for a voice is voiced; what
-  the floor lets pass is, if the model has heard a voice within the last `TRUSTED_MS`.
+  the floor lets pass is, if the model was sure of a voice within the last `TRUSTED_MS`.
 
 All this is decided frame by frame before the segmenter is told: an utterance opens only with frames
 that both believe in, its pre-roll gives back what was said until they did, and noise that follows
@@ -33,8 +33,9 @@ BEFORE_MS = 160
 """Five chunks, after which the model knows as much as if it had always listened."""
 TRUSTED_MS = 1500
 """About a phrase."""
-VOICE, STILL_VOICE = 0.3, 0.15
-"""The model's probabilities that begin a voice, and that let it go on."""
+VOICE, STILL_VOICE, SURE = 0.3, 0.15, 0.7
+"""The model's probabilities that begin a voice, that let it go on, and that it is trusted for: in
+its first moments it takes some motors for a voice, with less than that."""
 AFTER_MS = 120
 """The model hears the end of a word before it ends."""
 
@@ -100,7 +101,7 @@ class Confirmation:
 
     @property
     def trusts(self) -> bool:
-        """Whether the model has heard a voice of late."""
+        """Whether the model was sure of a voice of late."""
         return self._trusted > 0
 
     def _frames(self, duration_ms: int) -> int:
@@ -109,7 +110,7 @@ class Confirmation:
     def _step(self, chunk: bytes) -> None:
         probability = self._model(chunk)
         self._speaks = probability >= (STILL_VOICE if self._speaks else VOICE)
-        if probability >= VOICE:
+        if probability >= SURE:
             self._trusted = self._frames(TRUSTED_MS)
 
     def _sleep(self) -> None:
