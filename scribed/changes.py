@@ -37,7 +37,7 @@ _BY_SECTION: dict[str, dict[Effect, str]] = {
         Effect.RESTART: "source frame_ms path pace",
     },
     "vad": {
-        Effect.LIVE: "aggressiveness pre_roll_ms start_ms start_window_ms hangover_ms "
+        Effect.LIVE: "engine aggressiveness pre_roll_ms start_ms start_window_ms hangover_ms "
         "early_commit_ms min_utterance_ms max_utterance_s",
     },
     "listen": {Effect.LIVE: "mode window_s"},
