@@ -60,4 +60,4 @@ def test_two_stages_have_more_pre_roll() -> None:
     [("go forward", 0), ("go", 1), ("no forward", 1), ("oh go for word", 3), ("", 2)],
 )
 def test_word_errors_are_replaced_inserted_and_left_out(recognised: str, errors: int) -> None:
-    assert distance("go forward".split(), recognised.split()) == errors
+    assert distance(["go", "forward"], recognised.split()) == errors

@@ -46,9 +46,7 @@ def run(args: argparse.Namespace) -> int:
     settings = recording.settings | dict(map(_change, args.changes))
     config = _config(settings, recording)
     try:
-        found = replay(
-            recording, parts.vad(config)(), parts.gate(config), alike=not args.changes
-        )
+        found = replay(recording, parts.vad(config)(), parts.gate(config), alike=not args.changes)
     except ValueError as exc:
         raise ScribedError(f"{args.file}: {exc}") from exc
     same = found.text == recording.decisions.text

@@ -141,7 +141,7 @@ def _ask_the_daemon(instance: str) -> None:
 
 def _hear(config: Config, notebook: Notebook) -> Callable[[Block], object]:
     ear = new_ear(
-        parts.vad(config.vad)(), parts.gate(config), notebook, parts.conditioner(config.audio)
+        parts.vad(config)(), parts.gate(config), notebook, parts.conditioner(config.audio)
     )
     return ear.hear
 
