@@ -38,7 +38,7 @@ def draw(measured: Measured, path: Path) -> None:
             }
             above.plot([100 * e.fpr for _, e in points], [100 * e.tpr for _, e in points], **style)
             snrs = [str(snr) for snr, _ in points]
-            below.plot(snrs, [e.false_per_h for _, e in points], **style)
+            below.plot(snrs, [100 * e.sent for _, e in points], **style)
         above.set_title(noise)
         above.set_xlabel("noise frames taken for speech (%)")
         below.set_xlabel("signal to noise (dB)")
@@ -46,7 +46,7 @@ def draw(measured: Measured, path: Path) -> None:
         for each in (above, below):
             each.grid(alpha=0.3)
     axes[0][0].set_ylabel("speech frames found (%), 20 dB to 0 dB")
-    axes[1][0].set_ylabel("false openings per hour")
+    axes[1][0].set_ylabel("sent, of 20 % speech (% of the time)")
     handles, labels = axes[0][0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="lower center", ncols=5, frameon=False)
     figure.tight_layout(rect=(0, 0.08, 1, 1))

@@ -18,6 +18,9 @@ SNRS_DB, NOISES, TAKES = (20, 10), ("white", "fan", "servo"), 2
 BEFORE_S, AFTER_S = 4, 2
 """Noise around each recording, that the gate hears and the recogniser without it does not."""
 BARE = "without a gate"
+ROOMY_S = 0.5
+ROOMY = f"without a gate, {ROOMY_S} s of noise before and behind"
+"""As much as a gate has of it: what the recogniser makes of that is no word lost."""
 
 
 def spoken_words(directory: Path) -> dict[str, list[str]]:
@@ -40,7 +43,10 @@ def word_errors(
         for noise in NOISES
         for name in words
     ]
-    rates = {BARE: _rates(words, [(n, snr, [_inner(pcm)]) for n, snr, pcm in cases], decoder)}
+    rates = {
+        name: _rates(words, [(n, snr, [_inner(pcm, more)]) for n, snr, pcm in cases], decoder)
+        for name, more in ((BARE, 0.0), (ROOMY, ROOMY_S))
+    }
     with tempfile.TemporaryDirectory() as directory:
         paths = []
         for n, (_, _, pcm) in enumerate(cases):
@@ -96,5 +102,6 @@ def _between(voices: Voices, name: str, noise: str, snr_db: int, seed: int) -> b
     return in_noise(clean, noise, snr_db, voices, seed)
 
 
-def _inner(pcm: bytes) -> bytes:
-    return pcm[BEFORE_S * RATE * 2 : -AFTER_S * RATE * 2]
+def _inner(pcm: bytes, more_s: float) -> bytes:
+    more = round(more_s * RATE) * 2
+    return pcm[BEFORE_S * RATE * 2 - more : more - AFTER_S * RATE * 2]
