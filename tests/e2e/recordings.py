@@ -34,7 +34,7 @@ def pcm(name: str) -> bytes:
 
 def conversation(names: Iterable[str] = WORDS) -> bytes:
     """Recordings, one after the other, each followed by enough silence to end it."""
-    return silence(0.5) + b"".join(pcm(name) + silence(1.0) for name in names)
+    return silence(0.5) + b"".join(pcm(name) + silence(1.5) for name in names)
 
 
 def write_wav(path: Path, frames: bytes, *, rate: int = RATE, channels: int = 1) -> Path:
