@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import shutil
 import signal
@@ -307,7 +308,7 @@ def test_what_the_robot_did_meanwhile_is_kept_with_a_final_and_an_end(tmp_path: 
 
 def write_version_1(path: Path) -> None:
     """A ledger as version 1 left it."""
-    with sqlite3.connect(path) as old:
+    with contextlib.closing(sqlite3.connect(path)) as old, old:
         for statement in GOLDEN_LEDGER:
             old.execute(statement)
         row = (utterance(1), THIS_BOOT.id, GOLDEN_FINAL, 1236903855)
@@ -401,7 +402,7 @@ def test_the_files_are_for_this_user_alone(ledger: Ledger) -> None:
 
 
 def bring_to_version(path: Path, version: int) -> None:
-    with sqlite3.connect(path) as connection:
+    with contextlib.closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("CREATE TABLE later(x)")
         connection.execute(f"PRAGMA user_version={version}")
     connection.close()

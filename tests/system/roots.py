@@ -16,9 +16,18 @@ NEEDS = ("python3", "ca-certificates")
 BUILDS = (
     *("python3-venv", "python3-dev", "gcc", "libc6-dev", "pkg-config"),
     *("libasound2-dev", "libsystemd-dev", "dpkg-dev", "lintian"),
-    *("libasound2-plugins", "pulseaudio", "pulseaudio-utils", "mosquitto", "flite", "ffmpeg"),
+    *(
+        "e2fsprogs",
+        "strace",
+        "libasound2-plugins",
+        "pulseaudio",
+        "pulseaudio-utils",
+        "mosquitto",
+        "flite",
+        "ffmpeg",
+    ),
 )
-"""What scripts/build-deb and scripts/setup install."""
+"""What scripts/build-deb, scripts/setup and tests of the store want."""
 ALSA = {"bookworm": "libasound2", "trixie": "libasound2t64"}
 """The releases that there are, and what they call libasound."""
 
