@@ -7,16 +7,20 @@ is answered here.
 from __future__ import annotations
 
 import logging
+import math
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
 from scribed import clock, kinds
 from scribed.capture.orders import Flush, Listen, Mute, Robot
+from scribed.config import Config
 from scribed.delivery import commands
 from scribed.delivery.schemas import Muted
+from scribed.errors import ConfigError, ScribedError
 from scribed.model import Command, CommandError, Outcome, Reply, RobotDoes
 from scribed.recording import Record
 from scribed.store.worker import Remember
@@ -57,6 +61,17 @@ class _Purging:
     purged: int | None = None  #: by the uplink
 
 
+class Overriding(Protocol):
+    """What may count instead of the configuration until the next start."""
+
+    config: Config
+
+    def override(self, key: str, value: object) -> None:
+        """Raises `ScribedError`."""
+
+    def set_log_level(self, level: str | None) -> None: ...
+
+
 class Commands:
     """Used by the supervisor's thread only.
 
@@ -72,12 +87,16 @@ class Commands:
         store: Mailbox[Any],
         delivery: Mailbox[Any],
         state: Callable[[], dict[str, Any]],
+        reloading: Overriding,
         muted: tuple[str, ...],
     ) -> None:
         self.muted = muted  #: why the microphone is closed: "local", "mqtt"
         self.echo_signal = "never"  #: whether the robot ever said that it speaks, as in `state`
         self._mailbox, self._capture, self._uplink = mailbox, capture, uplink
         self._store, self._delivery, self._state = store, delivery, state
+        self._reloading = reloading
+        self._survey: threading.Thread | None = None
+        self.wake_at = math.inf  #: when `keep_time()` is due
 
     def take(self, command: Command) -> None:
         """Carry out `command`, or hand it to the one who does."""
@@ -90,6 +109,10 @@ class Commands:
                 self._timed(command)
             case "record":
                 self._capture.put(Record("command", "", command))
+            case "set_language" | "set_keyterms" | "log_level":
+                self._override(command)
+            case "devices":
+                self._list_devices(command)
             case "state":
                 command.answer.put(Reply(command.token, self._state()))
             case "spool" if command.args.get("verb") == "purge":
@@ -99,6 +122,57 @@ class Commands:
             case name:
                 known = ", ".join((*commands.COMMANDS, "spool"))
                 _refuse(command, "unknown", f"there is no command {name!r}; there are {known}")
+
+    def keep_time(self, now: float) -> bool:
+        """End what was to last until `now`; whether that was anything."""
+        if now < self.wake_at:
+            return False
+        self.wake_at = math.inf
+        self._reloading.set_log_level(None)
+        return True
+
+    def _override(self, command: Command) -> None:
+        """What counts until the next start, or for a while, whatever the configuration says."""
+        try:
+            result = self._overridden(commands.read(command.name, command.args))
+        except (ValueError, ConfigError) as exc:
+            _refuse(command, "malformed", str(exc))
+        except ScribedError as exc:
+            _refuse(command, "failed", str(exc))
+        else:
+            command.answer.put(Reply(command.token, result))
+
+    def _overridden(self, asked: commands.Asking) -> dict[str, Any]:
+        """Let it count; what counts now."""
+        instead = self._reloading
+        match asked:
+            case commands.SetLanguage(language=language):
+                instead.override("provider.language", language)
+                return {"language": instead.config.provider.language}
+            case commands.SetKeyterms(keyterms=terms):
+                if (name := instead.config.provider.name) != "elevenlabs":
+                    raise ScribedError(f"provider.name: {name} takes no keyterms")
+                instead.override("provider.elevenlabs.keyterms", terms)
+                return {"keyterms": instead.config.provider.elevenlabs.keyterms}
+            case commands.LogLevel(level=None):
+                instead.set_log_level(None)
+                self.wake_at = math.inf
+                return {"level": instead.config.log.level, "ttl_ms": None}
+            case commands.LogLevel(level=level, ttl_ms=ttl_ms):
+                instead.set_log_level(level)
+                self.wake_at = clock.now() + ttl_ms / 1000
+                return {"level": level, "ttl_ms": ttl_ms}
+            case _:
+                raise AssertionError(f"{asked} overrides nothing")
+
+    def _list_devices(self, command: Command) -> None:
+        if self._survey is not None and self._survey.is_alive():
+            _refuse(command, "busy", "the devices are being listed for somebody else; ask again")
+            return
+        from scribed.service.survey import Survey  # noqa: PLC0415 -- subprocess, by need
+
+        self._survey = Survey(command)
+        self._survey.start()
 
     def _timed(self, command: Command) -> None:
         """What counts from now on and for a while; the robot's doings are delivery's to know, too:

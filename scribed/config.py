@@ -203,12 +203,16 @@ class Mqtt(_Section, frozen=True):
             "robot_moving",
             "listen",
             "flush",
+            "set_language",
+            "set_keyterms",
             "restate",
+            "devices",
             "state",
             "record",
+            "log_level",
         ],
         ...,
-    ] = ("mute", "robot_speaking", "robot_moving", "listen", "flush", "state")
+    ] = ("mute", "robot_speaking", "robot_moving", "listen", "flush", "devices", "state")
 
 
 class Cost(_Section, frozen=True):

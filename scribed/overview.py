@@ -91,6 +91,7 @@ def state(
     now: float,
     mute_reasons: tuple[str, ...] = (),
     echo_signal: str = "never",
+    overrides: dict[str, object] | None = None,
     config_differs: bool | None = None,
 ) -> State:
     """The `state` payload, but for its header."""
@@ -111,6 +112,7 @@ def state(
         backlog=Backlog(utterances=uplink.tally.utterances, seconds=round(uplink.tally.seconds, 1)),
         echo_signal=echo_signal,
         language=constants.language,
+        overrides=overrides or {},
         clock_synced=clock_synced,
         version=constants.version,
         config_sha=constants.config_sha,

@@ -17,8 +17,10 @@ from typing import Any, NamedTuple
 
 from scribed import changes, kinds, parts
 from scribed.capture import orders
-from scribed.changes import Effect, Plan
+from scribed.changes import Effect, Plan, with_values
 from scribed.config import Config
+from scribed.configfile import flatten
+from scribed.contradictions import contradictions
 from scribed.delivery import worker as delivery
 from scribed.errors import ConfigError, ScribedError
 from scribed.model import Alert, AlertCleared, Event, Identity, Retuned, pcm_bytes
@@ -93,16 +95,47 @@ class Reloading:
         self._refused: tuple[str, ...] = ()
         self._stamp = source.stamp()
         self._look_again = False  # whatever the stamp says
+        self._written = config  # what is in effect but for the overrides
+        self._overrides: dict[str, Any] = {}
+        self._log_level: str | None = None
+
+    @property
+    def overrides(self) -> dict[str, object]:
+        """What counts instead of the file until the next start, by key."""
+        level = {} if self._log_level is None else {"log.level": self._log_level}
+        return {**self._overrides, **level}
+
+    def override(self, key: str, value: object) -> None:
+        """Let `value` count for `key` until the next start, whatever the file says; None: no more.
+
+        Raises `ScribedError` where that is not allowed, or a file that it takes cannot be read.
+        """
+        overrides = {name: each for name, each in self._overrides.items() if name != key}
+        if value is not None:
+            overrides[key] = value
+        new = with_values(self._written, overrides)
+        if problems := contradictions(new):
+            raise ConfigError(problems)
+        self._take(new)
+        self._overrides = overrides
+
+    def set_log_level(self, level: str | None) -> None:
+        """Log at `level` whatever the file says; None: no more."""
+        self._log_level = level
+        journal.set_level(level or self.config.log.level)
 
     def reload(self) -> None:
         """Take what the file says now; where it is not valid, what was in effect stays."""
         notify.reloading()
         self._look_again = True
         try:
-            self._take(self._source.read())
+            read = self._source.read()
+            plan = self._take(with_values(read, self._overrides))
         except ScribedError as exc:
             self._refuse(exc.problems if isinstance(exc, ConfigError) else [str(exc)])
         else:
+            kept = flatten(self._written)
+            self._written = with_values(read, {key: kept[key] for key in plan.refused})
             self._source.keep()
             if self._invalid:
                 self._invalid = False
@@ -135,11 +168,12 @@ class Reloading:
             return
         self._stamp, self._look_again = stamp, False
         try:
-            self.differs = self._source.read() != self.settled
+            self.differs = with_values(self._source.read(), self._overrides) != self.settled
         except ScribedError:
             self.differs = True
 
-    def _take(self, new: Config) -> None:
+    def _take(self, new: Config) -> Plan:
+        """Go by `new`, as far as that can be while we run; how far is in the plan."""
         plan = changes.plan(self.config, new, reopens=parts.reopens(self.config.audio))
         # All that may fail, and then nothing does.
         provider = parts.Provider(plan.config.provider, self._environ)
@@ -155,8 +189,9 @@ class Reloading:
         self._refused = plan.refused
         self._changed.update(dict.fromkeys(plan.changed))
         self._rotated.update(dict.fromkeys(rotated))
-        journal.set_level(plan.config.log.level)
+        journal.set_level(self._log_level or plan.config.log.level)
         self._say(plan)
+        return plan
 
     def _post(
         self,

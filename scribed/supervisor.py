@@ -104,6 +104,7 @@ class Supervisor:
             store=workers.store.inbox,
             delivery=workers.delivery.inbox,
             state=self._state_for_a_client,
+            reloading=reloading,
             muted=muted,
         )
 
@@ -135,7 +136,8 @@ class Supervisor:
         """Serve until something ends the daemon; return that."""
         every_s = min(METRICS_S, (notify.watchdog_s() or 2 * METRICS_S) / 3)
         while True:
-            item = self._mailbox.get(every_s)
+            due_s = self._commands.wake_at - clock.now()
+            item = self._mailbox.get(max(0.0, min(every_s, due_s)))
             if isinstance(item, Signal) and item.number == signal.SIGHUP:
                 self._reload()
             elif isinstance(item, (Signal, SourceEnded)):
@@ -239,6 +241,8 @@ class Supervisor:
 
     def _keep_time(self) -> None:
         now = clock.now()
+        if self._commands.keep_time(now):
+            self.publish_state()
         if now >= min(self._state_at, self._line_at):
             self._look(now)
         if now >= self._metrics_at:
@@ -280,6 +284,7 @@ class Supervisor:
             now=clock.now(),
             mute_reasons=self._commands.muted,
             echo_signal=self._commands.echo_signal,
+            overrides=self._reloading.overrides,
             config_differs=self._reloading.differs,
         )
 

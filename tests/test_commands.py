@@ -9,14 +9,37 @@ import pytest
 
 from scribed import clock
 from scribed.capture.orders import Flush, Listen, Mute, Robot
+from scribed.changes import with_values
 from scribed.commands import MUTE_FACT, TEXT_CHARS, Commands, mute_reasons
-from scribed.delivery.commands import COMMANDS
+from scribed.config import Config
+from scribed.delivery.commands import COMMANDS, LOG_MS
 from scribed.delivery.schemas import Muted
-from scribed.model import Command, Outcome, Reply, RobotDoes
+from scribed.errors import ConfigError, ScribedError
+from scribed.model import Command, CommandError, Outcome, Reply, RobotDoes
 from scribed.recording import Record
 from scribed.store.worker import Remember
 from scribed.uplink.waiting import Purge
 from scribed.worker import Mailbox
+
+
+class Written:
+    """What the configuration says, and what counts instead."""
+
+    def __init__(self) -> None:
+        self.config = Config()
+        self.overrides: list[tuple[str, object]] = []
+        self.levels: list[str | None] = []
+        self.fault: ScribedError | None = None
+
+    def override(self, key: str, value: object) -> None:
+        if self.fault is not None:
+            raise self.fault
+        self.overrides.append((key, value))
+        if value is not None:
+            self.config = with_values(self.config, {key: value})
+
+    def set_log_level(self, level: str | None) -> None:
+        self.levels.append(level)
 
 
 class Office:
@@ -27,6 +50,7 @@ class Office:
             name: Mailbox()
             for name in ("main", "capture", "uplink", "store", "delivery", "answers")
         }
+        self.written = Written()
         self.commands = Commands(
             mailbox=self.mailboxes["main"],
             capture=self.mailboxes["capture"],
@@ -34,6 +58,7 @@ class Office:
             store=self.mailboxes["store"],
             delivery=self.mailboxes["delivery"],
             state=lambda: {"hearing": True},
+            reloading=self.written,
             muted=muted,
         )
 
@@ -226,3 +251,76 @@ def test_what_does_not_exist_is_refused_with_what_does(office: Office) -> None:
 def test_a_recording_is_made_by_who_hears(office: Office) -> None:
     command = office.ask("record")
     assert office.mail("capture") == [Record("command", "", command)]
+
+
+def test_what_counts_instead_of_the_configuration_is_told(office: Office) -> None:
+    office.ask("set_language", {"language": "fr"})
+    office.ask("set_keyterms", {"keyterms": ["docking station"]})
+    assert office.written.overrides == [
+        ("provider.language", "fr"),
+        ("provider.elevenlabs.keyterms", ("docking station",)),
+    ]
+    assert office.mail("answers") == [
+        Reply(7, {"language": "fr"}),
+        Reply(7, {"keyterms": ("docking station",)}),
+    ]
+    office.ask("set_language", {"language": None})
+    assert office.written.overrides[-1] == ("provider.language", None)
+
+
+@pytest.mark.parametrize(
+    ("name", "args"),
+    [
+        ("set_language", {}),
+        ("set_language", {"language": "french"}),
+        ("set_keyterms", {"keyterms": "one"}),
+        ("set_keyterms", {"keyterms": [1]}),
+        ("log_level", {"level": "loud"}),
+        ("log_level", {"level": "debug", "ttl_ms": 0}),
+    ],
+)
+def test_what_cannot_count_changes_nothing(office: Office, name: str, args: dict[str, Any]) -> None:
+    office.ask(name, args)
+    assert office.refusal == "malformed"
+    assert not office.written.overrides
+    assert not office.written.levels
+
+
+def test_what_the_configuration_does_not_take_is_refused_in_its_words(office: Office) -> None:
+    office.written.fault = ConfigError(["provider.elevenlabs.keyterms: 51 are too many"])
+    office.ask("set_keyterms", {"keyterms": ["word"] * 51})
+    (reply,) = office.mail("answers")
+    assert reply.error == CommandError("malformed", "provider.elevenlabs.keyterms: 51 are too many")
+    office.written.fault = ScribedError("provider.ca_file: gone")
+    office.ask("set_language", {"language": "fr"})
+    assert office.refusal == "failed"
+
+
+def test_a_service_without_keyterms_says_so(office: Office) -> None:
+    office.written.config = with_values(Config(), {"provider.name": "openmind"})
+    office.ask("set_keyterms", {"keyterms": ["word"]})
+    assert office.refusal == "failed"
+    assert office.written.overrides == []
+
+
+def test_a_level_of_the_log_lasts_its_time_and_no_longer(office: Office) -> None:
+    office.ask("log_level", {"level": "debug", "ttl_ms": 5000})
+    until = office.commands.wake_at
+    assert clock.now() + 4 < until <= clock.now() + 5
+    assert office.mail("answers") == [Reply(7, {"level": "debug", "ttl_ms": 5000})]
+    assert not office.commands.keep_time(until - 0.1)
+    assert office.written.levels == ["debug"]
+    assert office.commands.keep_time(until)
+    assert office.written.levels == ["debug", None]
+    assert not office.commands.keep_time(until + 100)
+
+
+def test_a_level_of_the_log_can_be_ended_at_once(office: Office) -> None:
+    office.ask("log_level", {"level": "debug"})
+    office.ask("log_level", {"level": None})
+    assert office.written.levels == ["debug", None]
+    assert office.mail("answers") == [
+        Reply(7, {"level": "debug", "ttl_ms": LOG_MS}),
+        Reply(7, {"level": "info", "ttl_ms": None}),
+    ]
+    assert not office.commands.keep_time(clock.now() + 1e6)

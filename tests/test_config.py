@@ -20,7 +20,8 @@ from scribed.errors import ConfigError, ExitStatus
 THE_FILE = Path(__file__).parent.parent / "config" / "scribed.toml"
 KEY = re.compile(r"^# (?=\w+ = )", re.MULTILINE)
 COMMANDS = (
-    '"mute", "robot_speaking", "robot_moving", "listen", "flush", "restate", "state", "record"'
+    '"mute", "robot_speaking", "robot_moving", "listen", "flush", "set_language", "set_keyterms", '
+    '"restate", "devices", "state", "record", "log_level"'
 )
 
 

@@ -51,11 +51,29 @@ _ASKS: Mapping[str, Ask] = {
         "`flushed`: whether there was one",
         examples=("{}", '{"req": "r-17", "expires_at": "2026-06-01T09:30:12Z"}'),
     ),
+    "set_language": Ask(
+        "Hear in another language (`provider.language`) until the next start, from the next "
+        "utterance on; null: as configured. It stands in `state.overrides`.",
+        "`language`: what counts from now on",
+        examples=('{"language": "fr"}', '{"language": null}'),
+    ),
+    "set_keyterms": Ask(
+        "The words that the service is to expect (`provider.elevenlabs.keyterms`: at most 50 of at "
+        "most 20 characters) until the next start, from the next utterance on; null: as "
+        "configured. They stand in `state.overrides`.",
+        "`keyterms`: what counts from now on",
+        examples=('{"keyterms": ["docking station", "Kuka"]}', '{"keyterms": null}'),
+    ),
     "restate": Ask(
         "Publish the kept finals again whose `seq` is above `since_seq`: on the response topic, "
         "with the ends, or else on `late`; never on `transcript` or `text`.",
         "`count`: how many were published",
         examples=('{"since_seq": 1840}',),
+    ),
+    "devices": Ask(
+        "List the capture devices, as `scribed devices` does: with the name to write into "
+        "`audio.device` and what each has. Each that is free is opened for a moment.",
+        "`devices`: a list, as `scribed devices --json` has it; `pcms`: what asound.conf defines",
     ),
     "state": Ask(
         "Ask for the state now.",
@@ -65,6 +83,13 @@ _ASKS: Mapping[str, Ask] = {
         "Write what the flight recorder has (`[recorder]`): the last seconds of what the gate "
         "heard, with its decisions, for `scribed replay`. Not while muted.",
         "`name` of the file, `path` on the robot, `audio_ms`",
+    ),
+    "log_level": Ask(
+        "Log at another level for `ttl_ms` (10 min where it is not said; 24 h at most), then as "
+        "configured again; null: at once. It stands in `state.overrides`.",
+        "`level`: what counts from now on; `ttl_ms`: for how long, null where it is the "
+        "configured one",
+        examples=('{"level": "debug", "ttl_ms": 600000}', '{"level": null}'),
     ),
 }
 

@@ -82,11 +82,19 @@ class Components:
                     self.shared[name] = self._object(info, asks=False)
                 return {"$ref": f"{self._place}{name}"}
             case _:
-                return {"type": _SIMPLE[type(info)], **_limits(info)}
+                return _simple(info)
+
+
+def _simple(info: inspect.Type) -> Schema:
+    if isinstance(info, inspect.Metadata):  # a description, and the field's own words say it
+        info = info.type
+    if isinstance(info, inspect.LiteralType):
+        return {"type": "string", "enum": list(info.values)}
+    return {"type": _SIMPLE[type(info)], **_limits(info)}
 
 
 def _limits(info: inspect.Type) -> Schema:
-    limits = {"ge": "minimum", "le": "maximum", "max_length": "maxLength"}
+    limits = {"ge": "minimum", "le": "maximum", "max_length": "maxLength", "pattern": "pattern"}
     found = {says: getattr(info, name, None) for name, says in limits.items()}
     return {says: limit for says, limit in found.items() if limit is not None}
 
@@ -99,6 +107,8 @@ def _union(schemas: list[Schema]) -> Schema:
     merged: Schema = {}
     for each in schemas:
         merged |= each
+    if "enum" in merged and "null" in types:
+        merged["enum"] = [*merged["enum"], None]
     return merged | {"type": types}
 
 

@@ -250,6 +250,20 @@ FIELDS: Mapping[type, Fields] = {
     },
     commands.Flush: _ASKING,
     commands.Restate: {"since_seq": Field("the highest seq that you have"), **_ASKING},
+    commands.SetLanguage: {
+        "language": Field('"auto" or an ISO 639 code; null: as configured'),
+        **_ASKING,
+    },
+    commands.SetKeyterms: {
+        "keyterms": Field("at most 50 of at most 20 characters; null: as configured"),
+        **_ASKING,
+    },
+    commands.LogLevel: {
+        "level": Field("null: as configured"),
+        "ttl_ms": Field("for how long from now"),
+        **_ASKING,
+    },
+    commands.AskDevices: _ASKING,
     commands.AskState: _ASKING,
     commands.Record: _ASKING,
 }

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
 
+from scribed.config import Language
 from scribed.delivery.events import Asked
 from scribed.delivery.outbox import Address
 from scribed.model import CommandError
@@ -25,6 +26,8 @@ MAX_TOPIC_BYTES = 1024
 """Of a response topic; a longer one is taken for none."""
 MAX_SEQ = 2**53 - 1
 MAX_LISTEN_MS = 600_000
+MAX_LOG_MS, LOG_MS = 86_400_000, 600_000
+"""For how long a level of the log may be asked for, and is where nobody says."""
 _NAME_SHOWN = 64
 _BARE = {b"on": True, b"true": True, b"off": False, b"false": False}
 
@@ -67,6 +70,23 @@ class Record(Asking, frozen=True, kw_only=True):
     pass
 
 
+class SetLanguage(Asking, frozen=True, kw_only=True):
+    language: Language | None
+
+
+class SetKeyterms(Asking, frozen=True, kw_only=True):
+    keyterms: tuple[str, ...] | None
+
+
+class LogLevel(Asking, frozen=True, kw_only=True):
+    level: Literal["debug", "info", "warning", "error"] | None
+    ttl_ms: Annotated[int, Meta(ge=1, le=MAX_LOG_MS)] = LOG_MS
+
+
+class AskDevices(Asking, frozen=True, kw_only=True):
+    pass
+
+
 class AskState(Asking, frozen=True, kw_only=True):
     pass
 
@@ -77,9 +97,13 @@ TAKES: Mapping[str, type[Asking]] = {
     "robot_moving": RobotMoving,
     "listen": Listen,
     "flush": Flush,
+    "set_language": SetLanguage,
+    "set_keyterms": SetKeyterms,
     "restate": Restate,
+    "devices": AskDevices,
     "state": AskState,
     "record": Record,
+    "log_level": LogLevel,
 }
 COMMANDS = tuple(TAKES)
 
@@ -210,9 +234,13 @@ _EXAMPLE = {
     "robot_moving": '{"on": true, "id": "base", "ttl_ms": 15000}',
     "listen": '{} or {"ttl_ms": 8000}',
     "flush": "{}",
+    "set_language": '{"language": "fr"}, or null for the configured one',
+    "set_keyterms": '{"keyterms": ["docking station"]}, or null for the configured ones',
     "restate": '{"since_seq": 17}',
+    "devices": "{}",
     "state": "{}",
     "record": "{}",
+    "log_level": '{"level": "debug", "ttl_ms": 600000}, or null for the configured one',
 }
 
 

@@ -14,6 +14,7 @@ import pytest
 from scribed import clock
 from scribed.contract import asyncapi, examples
 from scribed.contract.topics import LEFT_OF_FRESHNESS, TOPICS
+from scribed.delivery.commands import COMMANDS
 from scribed.demo.voice import speak
 from tests.delivery.peers import Received, Robot, wait_for
 from tests.delivery.schema_check import assert_valid
@@ -27,6 +28,17 @@ STALE_S = 2
 METRICS_S = 20.0
 """They come every 15 s."""
 
+DOINGS = (
+    ("robot_speaking", '{"on": true, "id": "tts-1", "ttl_ms": 1}'),
+    ("robot_moving", '{"on": false}'),
+    ("listen", "{}"),
+    ("devices", "{}"),
+)
+INSTEAD = (
+    ("set_keyterms", '{"keyterms": null}'),
+    ("set_language", '{"language": "fr"}'),
+    ("log_level", '{"level": "debug", "ttl_ms": 60000}'),
+)
 DOCUMENT = asyncapi.document()
 
 
@@ -79,15 +91,21 @@ class Life:
         """All that may be asked for, and what may not."""
         self.daemon.speak(silence(0.2) + self.command[: len(self.command) // 2], pace=4.0)
         wait_for(lambda: self.robot.on("speech")[-1].json["active"])
+        self.asks("record", "{}")
         self.asks("mute", "ON")
         self.hears("ended", outcome="muted")
         self.asks("mute", '{"on": false, "req": "r-1"}')
+        for name, payload in DOINGS:
+            self.asks(name, payload)
         self.asks("flush", "")
         self.asks("state", "{}")
         self.asks("restate", '{"since_seq": 0}')
         self.asks("restate", '{"since_seq": 0}', answer_on="answers/1", correlation=b"7")
         for name, payload in (("dance", ""), ("mute", "perhaps"), ("flush", "x" * 70_000)):
             self.asks(name, payload)
+        for name, payload in INSTEAD:
+            self.asks(name, payload)
+        self.hears("state", overrides={"provider.language": "fr", "log.level": "debug"})
 
     def outage(self) -> None:
         """The service is away for so long that what was said meanwhile comes too late."""
@@ -120,7 +138,8 @@ def heard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Received]]:
         "provider": {"url": cloud.url, "answer_timeout_s": 1.0},
         "retry": {"initial_s": 0.05, "max_s": 1.0},
         "transcript": {"stale_after_s": STALE_S},
-        "mqtt": {"commands": ["mute", "flush", "state", "restate"]},
+        "mqtt": {"commands": list(COMMANDS)},
+        "recorder": {"seconds": 5},
         "shutdown": {"grace_s": 0.5},
     }
     try:
@@ -213,8 +232,8 @@ def test_alerts_are_raised_and_cleared_on_the_topics_of_the_document(heard: list
 def test_replies_have_the_result_that_the_document_names(heard: list[Received]) -> None:
     replies = [message.json for message in heard if name_of(message) == "reply"]
     done = {reply["cmd"]: reply["result"] for reply in replies if reply["ok"]}
-    assert done.keys() == {"mute", "flush", "restate", "state"}
-    for command in ("mute", "flush", "restate"):
+    assert done.keys() == set(COMMANDS)
+    for command in done.keys() - {"state"}:
         description = DOCUMENT["operations"][f"receive_cmd_{command}"]["description"]
         assert set(re.findall("`([a-z_]+)`: ", description)) == done[command].keys()
     state = dict(done["state"])

@@ -164,7 +164,7 @@ def test_restate_says_again_what_was_said_and_nothing_to_be_obeyed(
 
 
 def test_a_command_that_is_not_allowed_is_refused_with_those_that_are(robot: Robot) -> None:
-    reply = ask(robot, "log_level", {"level": "debug"})
+    reply = ask(robot, "reboot", {})
     assert reply["ok"] is False
     assert "mute" in reply["error"]["message"]
 
