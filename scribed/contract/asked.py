@@ -43,7 +43,7 @@ _ASKS: Mapping[str, Ask] = {
     ),
     "listen": Ask(
         'Hear what begins within `ttl_ms` from now (`listen.mode = "on_request"`).',
-        "`listening`; `ttl_ms`: for how long, null where it always is",
+        "`listening`: whether; `ttl_ms`: for how long, null where it always is",
         examples=("{}", '{"ttl_ms": 8000}'),
     ),
     "flush": Ask(
@@ -82,7 +82,7 @@ _ASKS: Mapping[str, Ask] = {
     "record": Ask(
         "Write what the flight recorder has (`[recorder]`): the last seconds of what the gate "
         "heard, with its decisions, for `scribed replay`. Not while muted.",
-        "`name` of the file, `path` on the robot, `audio_ms`",
+        "`name`: of the file; `path`: on the robot; `audio_ms`: of what is in it",
     ),
     "log_level": Ask(
         "Log at another level for `ttl_ms` (10 min where it is not said; 24 h at most), then as "
