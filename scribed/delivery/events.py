@@ -40,4 +40,13 @@ class Asked:
     correlation: bytes | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A message on a topic that is watched; `retained`: the broker had kept it."""
+
+    topic: str
+    payload: bytes = field(repr=False)
+    retained: bool = False
+
+
 WireEvent = Connected | Subscribed | Acknowledged | Asked

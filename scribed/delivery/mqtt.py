@@ -31,7 +31,7 @@ from scribed.config import Mqtt
 from scribed.delivery import reasons, tls
 from scribed.delivery.attempts import Loss, Version
 from scribed.delivery.commands import MAX_BYTES
-from scribed.delivery.events import Acknowledged, Asked, Connected, Subscribed, WireEvent
+from scribed.delivery.events import Acknowledged, Asked, Connected, Heard, Subscribed, WireEvent
 from scribed.delivery.topics import COMMANDS, OFFLINE, RULES, Message
 from scribed.errors import BrokerError
 from scribed.model import Identity
@@ -69,11 +69,15 @@ class Wire:
         give_up_s: float,
         timeout_s: float = CONNECT_S,
         has_will: bool = True,
+        watched: tuple[str, ...] = (),
     ) -> None:
         """`give_up_s`: data that TCP could not deliver for so long ends the connection.
 
-        Without a will its end tells nobody anything: for one that is not the daemon.
+        Without a will its end tells nobody anything: for one that is not the daemon. With filters
+        in `watched` it hears these topics instead of the commands, and puts them in `heard`.
         """
+        self.heard: list[Heard] = []
+        self._watched = watched
         self.error: BrokerError | None = None
         self.loss = Loss.SILENT
         self.closed = False  #: also by our own goodbye, which is no error
@@ -266,6 +270,11 @@ class Wire:
         self._subscribe()
 
     def _subscribe(self) -> None:
+        if self._watched:
+            options = SubscribeOptions(qos=1)
+            wanted: Any = [(each, options if self._five else 1) for each in self._watched]
+            self._client.subscribe(wanted)
+            return
         topic = f"{self._identity.base}/{COMMANDS}/+"
         if not self._five:
             self._client.subscribe((topic, 1))
@@ -281,6 +290,9 @@ class Wire:
         self._events.append(Subscribed(refusals[0] if refusals else None))
 
     def _on_message(self, client: Client, userdata: Any, message: MQTTMessage) -> None:
+        if self._watched:
+            self.heard.append(Heard(message.topic, bytes(message.payload), message.retain))
+            return
         prefix = f"{self._identity.base}/{COMMANDS}/"
         if message.topic.startswith(prefix):
             said = message.properties
