@@ -43,6 +43,10 @@ class Asker(Subscriber):
         assert self.wait_for(replied, REPLY_S), f"no reply to {name}"
         return dict(replies[0].payload)
 
+    def send(self, topic: str, payload: str, *, retain: bool = False) -> None:
+        """Publish anything anywhere, and wait until the broker has it."""
+        self._client.publish(topic, payload, qos=1, retain=retain).wait_for_publish(REPLY_S)
+
 
 class Impostor:
     """Another client under the daemon's client id, that comes back whenever it is thrown out."""
