@@ -37,6 +37,7 @@ COMMANDS = {
     "spool": "what waits for an answer: list, look, hear, delete",
     "transcribe": "recordings, URLs, standard input and devices to text, once",
     "schema": "what is on MQTT: JSON Schemas and an AsyncAPI document",
+    "retire": "empty what a robot that is gone has left at the broker",
     "report": "a support bundle without secrets and without what was said",
     "simulate": "a stand-in for the speech service, for development without a key",
     "demo": "the whole chain on this machine, with nothing configured",
