@@ -1,7 +1,9 @@
 """What an early commit saves: the end of speech to MQTT, with it and without, on the same sound.
 
 Four daemons hear the same commands at the same time, each with a stand-in service of its own: with
-`vad.early_commit_ms` and without, where the service answers after 250 ms and after 400 ms.
+`vad.early_commit_ms` and without, where the service answers after 250 ms and after 400 ms. All look
+for a fast word, which is the last that the stand-in hears: it is told from a partial or from the
+early text where there is one, else with the final.
 """
 
 from __future__ import annotations
@@ -24,6 +26,8 @@ from scribed.simulate.server import Server
 
 ANSWERS_MS = (250, 400)
 HANGOVER_MS = 500
+FAST_WORD = "left"
+"""Of what the stand-in of `bench.running` answers, whatever is said: "turn left"."""
 START_S, END_S = 20.0, 10.0
 
 
@@ -57,6 +61,14 @@ class Contender:
         finals = self.subscriber.on("transcript")
         return [m.at * 1000 - m.payload["end_unix_ms"] for m in finals]
 
+    def word_spans_ms(self) -> list[float]:
+        """From the same moments to when it had the fast word; less than 0: before the end."""
+        ends = {
+            m.payload["seq"]: m.payload["end_unix_ms"] for m in self.subscriber.on("transcript")
+        }
+        words = self.subscriber.on(f"word/{FAST_WORD}")
+        return [m.at * 1000 - ends[m.payload["seq"]] for m in words if m.payload["seq"] in ends]
+
 
 def main() -> None:
     """Run once and print."""
@@ -77,9 +89,10 @@ def main() -> None:
         f"hangover {HANGOVER_MS} ms, early commit after {args.early_ms} ms"
     )
     for answer_ms, columns in figures.items():
-        print(f"\n{f'answers after {answer_ms} ms':<40}" + "".join(f"{c:>10}" for c in columns))
+        print(f"\n{f'answers after {answer_ms} ms':<42}" + "".join(f"{c:>10}" for c in columns))
         for name in columns["plain"]:
-            print(f"{name:<40}" + "".join(f"{column[name]:>10}" for column in columns.values()))
+            cells = (f"{column.get(name, '-'):>10}" for column in columns.values())
+            print(f"{name:<42}" + "".join(cells))
 
 
 def measure(recording: Recording, early_ms: int) -> dict[str, dict[str, dict[str, float]]]:
@@ -113,6 +126,7 @@ def _contender(
     service = stack.enter_context(running.service(answer_s=answer_ms / 1000))
     subscriber = stack.enter_context(Subscriber(port, f"scribed/{name}/mic"))
     more = f"[vad]\nhangover_ms = {HANGOVER_MS}\nearly_commit_ms = {early_ms}\n"
+    more += f'[transcript]\nfast_words = ["{FAST_WORD}"]\n[echo]\nmode = "barge_in"\n'
     more += '[log]\nlevel = "warning"\n'
     process = running.start_scribed(home, service.url, port, robot=name, more=more)
     return Contender(early_ms, answer_ms, service, subscriber, process)
@@ -122,17 +136,23 @@ def _compared(plain: Contender, early: Contender) -> dict[str, dict[str, float]]
     """The figures of two that differ by the early commit alone, and their ratio."""
     columns = {"plain": _figures(plain), "early": _figures(early)}
     ratio = {
-        name: round(columns["early"][name] / value, 2) for name, value in columns["plain"].items()
+        name: round(columns["early"][name] / value, 2)
+        for name, value in columns["plain"].items()
+        if value > 0  # a fast word may come before the end of speech
     }
     return columns | {"ratio": ratio}
 
 
 def _figures(contender: Contender) -> dict[str, float]:
     spans_ms, stats = contender.spans_ms(), contender.service.stats
+    words_ms = contender.word_spans_ms()
     return {
         "finals on transcript": len(spans_ms),
         "last voiced frame to MQTT, p50 (ms)": round(statistics.median(spans_ms)),
         "last voiced frame to MQTT, p95 (ms)": round(percentile(spans_ms, 0.95)),
+        "fast words": len(words_ms),
+        "last voiced frame to fast word, p50 (ms)": round(statistics.median(words_ms)),
+        "last voiced frame to fast word, p95 (ms)": round(percentile(words_ms, 0.95)),
         "by the settings alone (ms)": contender.expected_ms,
         "commits": stats.commits,
         "seconds billed": round(stats.audio_bytes / 2 / running.RATE, 1),

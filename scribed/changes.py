@@ -59,7 +59,7 @@ _BY_SECTION: dict[str, dict[Effect, str]] = {
         Effect.LIVE: "max_mb min_free_mb max_age_h catch_up_rate keep_published_min",
         Effect.RESTART: "durability runtime_max_mb",
     },
-    "transcript": {Effect.LIVE: "stale_after_s late partials log_text"},
+    "transcript": {Effect.LIVE: "stale_after_s late partials fast_words log_text"},
     "echo": {Effect.LIVE: "mode lead_ms tail_ms max_s"},
     "motion": {Effect.LIVE: "mode"},
     "mqtt": {

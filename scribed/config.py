@@ -170,6 +170,7 @@ class TranscriptSection(_Section, frozen=True):
     stale_after_s: Annotated[float, Meta(ge=1, le=60)] = 5.0
     late: Literal["publish", "drop"] = "publish"
     partials: bool = True
+    fast_words: tuple[str, ...] = ()
     log_text: bool = False
 
 

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from scribed.config import Audio, Config, ElevenLabs, ProviderSection
 from scribed.endpoints import is_loopback
+from scribed.text import slug
 
 UNFIT = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 """Characters that fit into no name, path or line: controls, and what in a variable was no UTF-8."""
@@ -19,6 +20,8 @@ MAX_KEYTERMS = 50
 MAX_KEYTERM = 20
 """The service ends a session that has more keyterms, or longer ones (in characters)."""
 MIN_EARLY_MS = 100
+MAX_FAST_WORDS, MAX_FAST_WORD = 32, 40
+"""Each is looked for in each partial; and a phrase that is longer is no word of command."""
 MIN_VAD_THRESHOLD = 0.1
 MIN_KEEPALIVE_MS = 500
 _MAX_SHOWN = 80
@@ -52,6 +55,7 @@ def contradictions(config: Config) -> list[str]:
         )
     problems += _provider_problems(config.provider)
     problems += _elevenlabs_problems(config.provider.elevenlabs)
+    problems += _fast_word_problems(config.transcript.fast_words)
     problems += _topic_problems(config.mqtt.topic)
     if config.mqtt.password_file and not config.mqtt.username:
         problems.append("mqtt.username: is empty, but there is a mqtt.password_file; name the user")
@@ -198,6 +202,28 @@ def _keyterm_problems(keyterms: tuple[str, ...]) -> list[str]:
             problems.append(
                 f"{key}: {show(term)} has {len(term)} characters; at most {MAX_KEYTERM} each"
             )
+    return problems
+
+
+def _fast_word_problems(fast_words: tuple[str, ...]) -> list[str]:
+    key, problems = "transcript.fast_words", []
+    if len(fast_words) > MAX_FAST_WORDS:
+        problems.append(f"{key}: {len(fast_words)} are too many; at most {MAX_FAST_WORDS}")
+    first: dict[str, str] = {}
+    for word in fast_words:
+        level = slug(word)
+        if not level:
+            problems.append(f'{key}: {show(word)} has no word in it; letters or digits, as "stop"')
+        elif len(word) > MAX_FAST_WORD:
+            problems.append(
+                f"{key}: {show(word)} has {len(word)} characters; at most {MAX_FAST_WORD} each"
+            )
+        elif level in first:
+            problems.append(
+                f"{key}: {show(word)} and {show(first[level])} are both word/{level}; "
+                "leave out one of them"
+            )
+        first.setdefault(level, word)
     return problems
 
 

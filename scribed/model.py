@@ -213,6 +213,7 @@ class Partial:
     rev: int
     text: str = field(repr=False)
     provider: Provider
+    shown: bool = True  #: False: only for the fast words in it
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ class Constants:
     language: str | None
     stall_s: float
     frame_ms: int
+    fast_words: bool = False  #: there are some
 
 
 STILL_S = 1.0
@@ -65,6 +66,14 @@ def hearing(heard: Hearing, now: float, stall_s: float) -> tuple[bool | None, st
     if heard.sound.is_dead:
         return False, "silent_device"
     return heard.deaf_to is None, heard.deaf_to or "ok"
+
+
+def fast_words(hears: bool | None, uplink: UplinkReport) -> str:
+    """Whether fast words can work, as in `state`."""
+    if not hears:
+        return "deaf"
+    down = uplink.shut or uplink.link.state in (LinkState.BACKOFF, LinkState.REFUSED)
+    return "link_down" if down else "ok"
 
 
 def sound(heard: Hearing) -> str | None:
@@ -111,6 +120,7 @@ def state(
         last_final_age_s=None if last_final_at is None else round(now - last_final_at, 1),
         backlog=Backlog(utterances=uplink.tally.utterances, seconds=round(uplink.tally.seconds, 1)),
         echo_signal=echo_signal,
+        fast_words=fast_words(hears, uplink) if constants.fast_words else None,
         language=constants.language,
         overrides=overrides or {},
         clock_synced=clock_synced,

@@ -98,6 +98,7 @@ def constants(config: Config) -> Constants:
         language=None if config.provider.language == "auto" else config.provider.language,
         stall_s=stall_s(config.audio),
         frame_ms=config.audio.frame_ms,
+        fast_words=bool(config.transcript.fast_words),
     )
 
 

@@ -30,4 +30,21 @@ def remarks(config: Config) -> list[str]:
                 f"echo.tail_ms: {config.echo.tail_ms} outlasts listen.window_s = "
                 f"{listen.window_s}: a window that opens when the robot has spoken is deaf"
             )
+    return found + _unheard_words(config)
+
+
+def _unheard_words(config: Config) -> list[str]:
+    """When fast words are not heard by intention."""
+    if not config.transcript.fast_words:
+        return []
+    key, commands, found = "transcript.fast_words", config.mqtt.commands, []
+    if config.echo.mode == "drop" and "robot_speaking" in commands:
+        found.append(
+            f'{key}: are not heard while the robot speaks: echo.mode = "drop" makes it deaf then; '
+            'with echo cancellation "barge_in" does not'
+        )
+    if config.motion.mode == "drop" and "robot_moving" in commands:
+        found.append(f'{key}: are not heard while the robot moves: motion.mode = "drop"')
+    if config.listen.mode == "on_request":
+        found.append(f'{key}: are heard in a window of cmd/listen only: listen.mode = "on_request"')
     return found

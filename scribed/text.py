@@ -9,6 +9,8 @@ _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _TAG = re.compile(r"\[[^\[\]]*\]|\([^()]*\)|【[^【】]*】|（[^（）]*）")  # noqa: RUF001 -- they are meant
 _NESTED_TAGS = 3
 _APOSTROPHES = "'\u2019\u02bc\uff07"
+_WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\s\u3040-\u30ff\u3400-\u9fff]+")
+"""A word, or a character of a script that has no spaces between words."""
 
 
 def clean(text: str) -> str:
@@ -34,6 +36,16 @@ def norm(text: str) -> str:
     text = unicodedata.normalize("NFC", text.lower())
     kept = [_fold(text, index) for index in range(len(text))]
     return " ".join("".join(kept).split())
+
+
+def words(text: str) -> list[str]:
+    """The words of `text` in normal form; of Chinese and Japanese the characters."""
+    return _WORD.findall(norm(text))
+
+
+def slug(phrase: str) -> str:
+    """`phrase` as a level of a topic: "Turn left!" is "turn-left"; empty where it has no word."""
+    return "-".join(norm(phrase).replace("'", "").split())
 
 
 def _fold(text: str, index: int) -> str:

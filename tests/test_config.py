@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import typing
 from collections.abc import Mapping
@@ -416,6 +417,21 @@ def test_an_early_commit_is_before_the_end_and_ours_to_make(text: str, line: str
 
 def test_an_early_commit_within_the_hangover_is_valid() -> None:
     assert read("vad = {early_commit_ms = 499, hangover_ms = 500}").vad.early_commit_ms == 499
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["stop", "?!"], '"?!" has no word in it; letters or digits, as "stop"'),
+        (["a" * 41], f'"{"a" * 41}" has 41 characters; at most 40 each'),
+        (["Stop", "stop!"], '"stop!" and "Stop" are both word/stop; leave out one of them'),
+        (["go", "go"], '"go" and "go" are both word/go; leave out one of them'),
+        ([f"word {n}" for n in range(33)], "33 are too many; at most 32"),
+    ],
+)
+def test_a_fast_word_is_a_word_and_each_has_a_topic_of_its_own(words: list[str], line: str) -> None:
+    text = f"transcript.fast_words = {json.dumps(words)}"
+    assert problem(text) == f"transcript.fast_words: {line}"
 
 
 def test_a_region_stands_for_an_endpoint_of_elevenlabs() -> None:

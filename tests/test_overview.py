@@ -35,6 +35,7 @@ class Looked:
     broker: bool = True
     broker_error: str | None = None
     mute_reasons: tuple[str, ...] = ()
+    constants: overview.Constants = CONSTANTS
 
     @property
     def state(self) -> State:
@@ -42,7 +43,7 @@ class Looked:
             self.heard,
             self.uplink,
             self.last_final_at,
-            CONSTANTS,
+            self.constants,
             stopping=self.stopping,
             clock_synced=True,
             now=NOW,
@@ -71,6 +72,29 @@ def link(
 ) -> UplinkReport:
     tally = Tally(utterances=utterances, nbytes=pcm_bytes(seconds * 1000))
     return UplinkReport(link=Link(state, 900.0, last_error), tally=tally)
+
+
+# Whether fast words can work
+
+
+@pytest.mark.parametrize(
+    ("heard", "uplink", "said"),
+    [
+        (HEARS, IDLE, "ok"),
+        (HEARS, link(LinkState.CONNECTING), "ok"),
+        (HEARS, link(LinkState.BACKOFF), "link_down"),
+        (HEARS, link(LinkState.REFUSED), "link_down"),
+        (HEARS, IDLE._replace(shut=True), "link_down"),
+        (device("absent"), link(LinkState.REFUSED), "deaf"),
+        (device("open", None), IDLE, "deaf"),
+        (HEARS._replace(deaf_to="robot_speaking"), IDLE, "deaf"),
+    ],
+)
+def test_fast_words_need_ears_and_a_link(heard: Hearing, uplink: UplinkReport, said: str) -> None:
+    looked = Looked(heard, uplink)
+    assert looked.state.fast_words is None
+    some = replace(looked, constants=replace(CONSTANTS, fast_words=True))
+    assert some.state.fast_words == said
 
 
 # Whether it hears

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from scribed.config import Config, Echo, Listen, Motion, Mqtt
+from scribed.config import Config, Echo, Listen, Motion, Mqtt, TranscriptSection
 from scribed.remarks import remarks
 
 MUTE_ONLY = Mqtt(commands=("mute",))
+STOP = TranscriptSection(fast_words=("stop",))
+BARGE_IN = Echo(mode="barge_in")
 
 
 @pytest.mark.parametrize(
@@ -22,6 +24,15 @@ MUTE_ONLY = Mqtt(commands=("mute",))
             Config(listen=Listen(mode="on_request", window_s=2.0), echo=Echo(tail_ms=2000)),
             "echo.tail_ms",
         ),
+        (Config(transcript=STOP), "transcript.fast_words"),
+        (
+            Config(transcript=STOP, echo=BARGE_IN, motion=Motion(mode="drop")),
+            "transcript.fast_words",
+        ),
+        (
+            Config(transcript=STOP, echo=BARGE_IN, listen=Listen(mode="on_request")),
+            "transcript.fast_words",
+        ),
     ],
 )
 def test_what_has_no_effect_is_remarked(config: Config, key: str) -> None:
@@ -34,6 +45,8 @@ def test_what_has_no_effect_is_remarked(config: Config, key: str) -> None:
     [
         Config(),
         Config(mqtt=MUTE_ONLY),
+        Config(mqtt=MUTE_ONLY, transcript=STOP),
+        Config(transcript=STOP, echo=BARGE_IN),
         Config(listen=Listen(mode="on_request", window_s=5.0)),
         Config(echo=Echo(mode="mark", lead_ms=0), motion=Motion(mode="drop")),
     ],

@@ -104,6 +104,9 @@ def _parameters(topic: Topic) -> Part:
     }
     if "{code}" in topic.address:
         said["code"] = {"description": "What is wrong", "enum": list(ALERTS)}
+    if "{word}" in topic.address:
+        about = "One of transcript.fast_words in lower case, with - between words"
+        said["word"] = {"description": about, "examples": ["stop", "turn-left"]}
     return said
 
 

@@ -16,6 +16,7 @@ from scribed.delivery.topics import (
     MUTED_ON,
     OFFLINE,
     ONLINE,
+    WORD_EXPIRY_S,
     LateReason,
     Route,
 )
@@ -115,6 +116,11 @@ def _late() -> schemas.Transcript:
     return payloads.transcript(_FINAL, _ME, _MINUTE_LATER, late, more_speech=True)
 
 
+def _word(said: Partial) -> schemas.FastWord:
+    until = _NOW.now + WORD_EXPIRY_S
+    return payloads.word(said, "stop", _ME, _NOW, caution=[], until=until)
+
+
 def _made() -> Mapping[str, tuple[msgspec.Struct, ...]]:
     alert = Alert(
         "no_device", "there is no microphone", "plug one in; `scribed devices` lists them"
@@ -123,12 +129,14 @@ def _made() -> Mapping[str, tuple[msgspec.Struct, ...]]:
     refused = CommandError(
         "retained", "a retained command is not obeyed; publish it without retain"
     )
+    stop = Partial(_STARTED, 1, "stop", _PROVIDER)
     gap = Event("audio_gap", {"lost_ms": 120, "cause": "overrun"})
     return {
         "state": (payloads.state(_STATE, _ME, _NOW),),
         "transcript": (payloads.transcript(_FINAL, _ME, _NOW, _FRESH, more_speech=False),),
         "late": (_late(),),
         "partial": (payloads.partial(Partial(_STARTED, 1, "Turn le", _PROVIDER), _ME, _NOW),),
+        "word": (_word(stop),),
         "speech": tuple(payloads.speech(_STARTED, active, _ME, _NOW) for active in (True, False)),
         "ended": (payloads.ended(Closed(_STARTED, _ENDED, Outcome.NO_SPEECH), _ME, _NOW),),
         "event": (payloads.event(gap, _ME, _NOW),),

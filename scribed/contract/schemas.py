@@ -87,6 +87,7 @@ PAYLOADS: Mapping[str, Made] = {
     "text": _plain(),
     "late": _transcript(final=True, late=True),
     "partial": _transcript(final=False),
+    "word": _said(schemas.FastWord),
     "speech": _said(schemas.Speech),
     "ended": _said(schemas.Ended),
     "event": _said(schemas.EventMessage),

@@ -24,6 +24,8 @@ _SAYS = {
     "text": "The text alone of a `transcript` whose `caution` is empty.",
     "late": "A committed text that came too late, with its `late_reason`: never to be obeyed.",
     "partial": "A text that may still change; the last one replaces all before it.",
+    "word": "One of `transcript.fast_words`, once per utterance, as soon as a text has it, even "
+    "one that may still change. Never late.",
     "speech": "The local start and end of human speech.",
     "ended": "The end of an utterance that has no text, and why.",
     "event": "Something happened.",
@@ -32,6 +34,9 @@ _SAYS = {
     "metrics": "The figures of the daemon, every 15 s.",
     "reply": "What became of a command that named no response topic.",
 }
+
+
+_LEVELS = {"alert": "alert/{code}", "word": "word/{word}"}
 
 
 class Topic(NamedTuple):
@@ -51,10 +56,7 @@ def _short(ask: Ask) -> str:
 
 
 TOPICS: Mapping[str, Topic] = {
-    **{
-        name: Topic("alert/{code}" if name == "alert" else name, _SAYS[name], rule)
-        for name, rule in RULES.items()
-    },
+    **{name: Topic(_LEVELS.get(name, name), _SAYS[name], rule) for name, rule in RULES.items()},
     **{
         f"{COMMANDS}/{name}": Topic(
             f"{COMMANDS}/{name}",

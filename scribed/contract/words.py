@@ -183,6 +183,19 @@ FIELDS: Mapping[type, Fields] = {
         "start": _count("its first character in text"),
         "end": _count("behind its last character in text"),
     },
+    schemas.FastWord: {
+        **HEADER,
+        **_UTTERANCE,
+        "rev": TRANSCRIPT["rev"],
+        "word": Field("as transcript.fast_words has it; the topic has it in normal form"),
+        "is_final": Field("false: the text that it is in may still change"),
+        "text": Field("where it stands, as on `partial` or `transcript`"),
+        "caution": Field(
+            "as in `transcript`, and only robot_speaking, robot_moving or unsynced: with any other "
+            "it is not told"
+        ),
+        "expires_at": TRANSCRIPT["expires_at"],
+    },
     schemas.Speech: {
         **HEADER,
         "active": Field("true: human speech begins; false: it has ended"),

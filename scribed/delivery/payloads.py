@@ -21,6 +21,7 @@ from scribed.delivery.schemas import (
     Ended,
     EventMessage,
     Facts,
+    FastWord,
     Latency,
     LinkMessage,
     MetricsMessage,
@@ -142,6 +143,30 @@ def transcript(
         attempt=final.attempt,
         late_reason=None if route.late_reason is None else route.late_reason.value,
         restated=route.late_reason is LateReason.RESTATED,
+    )
+
+
+def word(
+    said: Partial | Final,
+    phrase: str,
+    identity: Identity,
+    moment: Moment,
+    *,
+    caution: list[str],
+    until: float,
+) -> FastWord:
+    """A fast word in a live text; nobody wants it after `until`."""
+    text = said.answer.text if isinstance(said, Final) else said.text
+    return FastWord(
+        **_header(identity, moment),
+        utterance_id=said.started.id,
+        seq=said.started.seq,
+        rev=said.rev,
+        word=phrase,
+        is_final=isinstance(said, Final),
+        text=clean(text),
+        caution=caution,
+        expires_at=moment.rfc3339(until),
     )
 
 

@@ -10,8 +10,9 @@ from collections.abc import Collection
 from typing import NamedTuple
 
 from scribed.config import Echo, TranscriptSection
-from scribed.delivery import payloads
+from scribed.delivery import fastwords, payloads
 from scribed.delivery.accounts import Accounts
+from scribed.delivery.fastwords import FastWords
 from scribed.delivery.finals import Durable
 from scribed.delivery.outbox import Again, Answer, Outbox, Parcel, Raised, Retained, Transient
 from scribed.delivery.payloads import Moment, encode
@@ -115,6 +116,7 @@ class Publisher:
         self._identity = identity
         self._robot = Doings(echo)
         self._choose(config, languages)
+        self._fast_words = FastWords(config.fast_words)
         self._alerts_since: dict[str, float] = {}
         self._highest_seq, self._text_seq = highest_seq, 0
         self._max_payload: int | None = None
@@ -137,6 +139,7 @@ class Publisher:
         connection only."""
         self._identity = identity
         self._choose(config, languages)
+        self._fast_words.choose(config.fast_words)
         self._robot.retune(echo)
         self.outbox.retune(config.stale_after_s)
         self.replies.retune(identity, commands)
@@ -160,7 +163,7 @@ class Publisher:
             case Recovered():
                 self.accounts.recover(item.started, item.ended)
             case Final() | Closed():
-                return self._settle(item)
+                return self._settle(item, moment)
             case Event():
                 self._tell("event", payloads.event(item, self._identity, moment), moment)
             case Alert() | AlertCleared():
@@ -174,6 +177,19 @@ class Publisher:
     def robot_does(self, does: RobotDoes) -> None:
         """The robot speaks or moves: texts are judged by that when they are written."""
         self._robot.take(does)
+
+    def hear(self, said: Partial, moment: Moment) -> None:
+        """Queue the fast words in a text that may still change."""
+        overtaken = said.started.seq < self._highest_seq
+        if not self._fast_words or overtaken or not self._is_live(said, moment):
+            return
+        robot, more = self._robot.during(said.started.at, moment.now), self.accounts.youngest
+        caution = fastwords.cautions(said, moment, robot, more_speech=more > said.started.seq)
+        for message in self._fast_words.messages(said, caution, robot, self._identity, moment):
+            self.outbox.tell(message)
+
+    def _is_live(self, said: Partial, moment: Moment) -> bool:
+        return self.accounts.live(said.started.id, moment.now - self._stale_after_s)
 
     def close(self, *, keep: bool) -> None:
         """Nothing more comes: what is owed an end is kept by the store, or ends as failed."""
@@ -204,8 +220,7 @@ class Publisher:
 
     def partial(self, said: Partial, moment: Moment) -> Message | None:
         """A partial to be written at once or never; None where it is empty or no live speech."""
-        fresh = self.accounts.live(said.started.id, moment.now - self._stale_after_s)
-        if not fresh or not clean(said.text):
+        if not self._is_live(said, moment) or not clean(said.text):
             return None
         robot = self._robot.during(said.started.at, moment.now)
         payload = encode(payloads.partial(said, self._identity, moment, robot))
@@ -384,12 +399,33 @@ class Publisher:
         too_large = limit is not None and message.size > limit
         return Offer(parcel, message, text, too_large)
 
-    def _settle(self, item: Durable) -> str | None:
+    def _settle(self, item: Durable, moment: Moment) -> str | None:
         if not self.accounts.settle(item.started):
             self.dropped["repeated"] += 1
             return f"utterance {item.started.seq} had its end before; the second one is dropped"
+        if isinstance(item, Final) and self._fast_words:
+            self._tell_words(item, moment)
         victim = self.outbox.post(item)
         return None if victim is None else "the outbox is full; its oldest finals end as evicted"
+
+    def _tell_words(self, final: Final, moment: Moment) -> None:
+        """Tell the fast words of a text that goes to `transcript`, and that no run told before."""
+        way = route(final, moment.now, self._highest_seq, self._stale_after_s)
+        if way.expiry_s is None or not self.accounts.began_here(final.started.id):
+            return
+        robot = self._robot_during(final)
+        caution = self._cautions(final, moment, robot)
+        fast = self._fast_words.messages(
+            final, caution, robot, self._identity, moment, fresh_s=way.expiry_s
+        )
+        for message in fast:
+            self.outbox.tell(message)
+
+    def _cautions(self, final: Final, moment: Moment, robot: RobotDid) -> list[str]:
+        more = self.accounts.youngest > final.started.seq
+        return payloads.cautions(
+            final, moment, more_speech=more, languages=self._languages, robot=robot
+        )
 
     def _alert(self, news: Alert | AlertCleared, moment: Moment) -> None:
         if isinstance(news, Alert):

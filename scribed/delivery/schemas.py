@@ -77,6 +77,19 @@ class Transcript(Message, frozen=True, kw_only=True, tag_field="schema", tag="st
     restated: bool
 
 
+class FastWord(Message, frozen=True, kw_only=True, tag_field="schema", tag="stt.word/1"):
+    """On `word/<slug>`."""
+
+    utterance_id: UtteranceId
+    seq: int
+    rev: int
+    word: str
+    is_final: bool
+    text: str
+    caution: list[str]
+    expires_at: str
+
+
 class Speech(Message, frozen=True, kw_only=True, tag_field="schema", tag="stt.speech/1"):
     active: bool
     utterance_id: UtteranceId

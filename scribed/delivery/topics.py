@@ -20,6 +20,7 @@ class Rule(NamedTuple):
 
 _TEXT = "text/plain"
 PARTIAL_EXPIRY_S = 3
+WORD_EXPIRY_S = 2
 REPLY_EXPIRY_S = 10
 
 RULES: Mapping[str, Rule] = {
@@ -29,6 +30,7 @@ RULES: Mapping[str, Rule] = {
     "text": Rule(0, retain=False, content_type=_TEXT),  # the same
     "late": Rule(1, retain=False),
     "partial": Rule(0, retain=False, expiry_s=PARTIAL_EXPIRY_S),
+    "word": Rule(1, retain=False, expiry_s=WORD_EXPIRY_S),
     "speech": Rule(1, retain=False, expiry_s=5),
     "ended": Rule(1, retain=False),
     "event": Rule(1, retain=False, expiry_s=60),

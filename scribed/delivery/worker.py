@@ -357,8 +357,10 @@ class Delivery(Worker):
                     self._troubles.dropped(loss, waiting)
 
     def _partial(self, said: Partial) -> None:
-        """Partials are live speech or nothing: never queued, not even behind a slow socket."""
-        if self._link.writable and self._config.transcript.partials:
+        """Partials are live speech or nothing: never queued, not even behind a slow socket; but for
+        the fast words in them."""
+        self._publisher.hear(said, self._moment())
+        if self._link.writable and self._config.transcript.partials and said.shown:
             message = self._publisher.partial(said, self._moment())
             if message is not None:
                 self._write_loosely(message)

@@ -122,6 +122,7 @@ class Waiting:
 
     def _choose(self, config: Config) -> None:
         self._partials = config.transcript.partials
+        self._fast_words = bool(config.transcript.fast_words)
         self._stale_after_s = config.transcript.stale_after_s
         self._drops_late = config.transcript.late == "drop"
         self._delayed_after_s = config.provider.answer_timeout_s
@@ -275,16 +276,21 @@ class Waiting:
             return
         if entry.first_partial_at is None:
             entry.first_partial_at = now
+        self._tell(entry, text, who, now, shown=self._partials)
+
+    def _tell(self, entry: Entry, text: str, who: Provider, now: float, *, shown: bool) -> None:
         fresh = entry.sealed_at is None or now - entry.sealed_at <= self._stale_after_s
-        if self._partials and fresh:
-            self._delivery.put(Partial(entry.started, entry.rev, text, who))
+        if fresh and (shown or self._fast_words):
+            self._delivery.put(Partial(entry.started, entry.rev, text, who, shown))
             entry.rev += 1
 
     def early(self, said: EarlyText, who: Provider, now: float) -> None:
-        """The text up to a pause: held back until it is plain whether speech goes on."""
+        """The text up to a pause: held back until it is plain whether speech goes on; but for the
+        fast words in it."""
         entry = self.backlog.early(said.utterance_id)
         if entry is not None and entry.asked:
             entry.early = Early(said.text, who, now)
+            self._tell(entry, said.text, who, now, shown=False)
         elif entry is not None:
             self.partial(entry.id, said.text, who, now)
 

@@ -93,6 +93,7 @@ class UplinkReport(NamedTuple):
     cost: float = 0.0  #: of that, by `cost.price_per_hour`
     rotations: int = 0  #: connections that took the place of another
     early_commits: int = 0
+    shut: bool = False  #: the day's limit of audio is reached: nothing more is sent
     ignored: int = 0  #: messages of the service that changed nothing
     reconnects: Mapping[str, int] = MappingProxyType({})  #: failures by what they asked of us
 
@@ -394,10 +395,12 @@ class Uplink(Worker):
             self._set_link(LinkState.IDLE, spending.message())
         self._waiting.count()
         report, usage = self.report, self._usage
-        before = report.tally, report.billed_s, report.connects, report.rotations
-        if before != (self._waiting.tally, spending.seconds, usage.connects, usage.rotations):
+        before = report.tally, report.billed_s, report.connects, report.rotations, report.shut
+        after = self._waiting.tally, spending.seconds, usage.connects, usage.rotations
+        if before != (*after, spending.shut):
             self.report = report._replace(
                 tally=self._waiting.tally,
+                shut=spending.shut,
                 connects=usage.connects,
                 audio_sent_s=usage.audio_s,
                 billed_s=spending.seconds,

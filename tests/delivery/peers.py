@@ -238,6 +238,7 @@ class Rig:
         now: Any = clock.now,
         wall: Any = clock.wall,
         partials: bool = True,
+        fast_words: tuple[str, ...] = (),
         stale_after_s: float = 5.0,
         late: Literal["publish", "drop"] = "publish",
         log_text: bool = False,
@@ -254,7 +255,11 @@ class Rig:
             config=Config(
                 mqtt=Mqtt(host=host, port=port, **mqtt),
                 transcript=TranscriptSection(
-                    stale_after_s=stale_after_s, late=late, partials=partials, log_text=log_text
+                    stale_after_s=stale_after_s,
+                    late=late,
+                    partials=partials,
+                    fast_words=fast_words,
+                    log_text=log_text,
                 ),
                 spool=Spool(durability=durability),
             ),

@@ -23,6 +23,7 @@ MARK = re.compile(r"<!-- (?!end )([a-z_ ]+) -->\n(.*?)<!-- end -->", re.DOTALL)
 
 _TYPES: Mapping[str, tuple[type, ...]] = {
     "transcript": (said.Transcript,),
+    "word": (said.FastWord,),
     "speech": (said.Speech,),
     "ended": (said.Ended,),
     "event": (said.EventMessage,),

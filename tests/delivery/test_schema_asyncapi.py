@@ -82,7 +82,8 @@ def test_nothing_is_described_that_is_not_used() -> None:
 def test_every_topic_is_a_channel_with_its_parameters_and_one_operation() -> None:
     addresses = {channel["address"] for channel in DOCUMENT["channels"].values()}
     base = "scribed/{robot}/{source}"
-    names = {"alert/{code}" if name == "alert" else name for name in TOPICS}
+    lasts = {"alert": "alert/{code}", "word": "word/{word}"}
+    names = {lasts.get(name, name) for name in TOPICS}
     assert addresses == {f"{base}/{name}" for name in names}
     for channel in DOCUMENT["channels"].values():
         inside = {part[1:-1] for part in channel["address"].split("/") if part.startswith("{")}

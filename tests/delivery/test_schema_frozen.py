@@ -152,7 +152,7 @@ ADDING: dict[str, tuple[str, Mutation]] = {
         "cmd-mute",
         lambda d: d["anyOf"].append({"type": "integer"}),
     ),
-    "a topic is added": ("topics", lambda d: d["topics"].update(word={"qos": 1})),
+    "a topic is added": ("topics", lambda d: d["topics"].update(mood={"qos": 1})),
     "an alert is added": ("topics", lambda d: d["alerts"].append("on_fire")),
 }
 

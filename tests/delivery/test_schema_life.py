@@ -137,7 +137,7 @@ def heard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Received]]:
         "audio": {"source": "stdin"},
         "provider": {"url": cloud.url, "answer_timeout_s": 1.0},
         "retry": {"initial_s": 0.05, "max_s": 1.0},
-        "transcript": {"stale_after_s": STALE_S},
+        "transcript": {"stale_after_s": STALE_S, "fast_words": ["go"]},
         "mqtt": {"commands": list(COMMANDS)},
         "recorder": {"seconds": 5},
         "shutdown": {"grace_s": 0.5},

@@ -85,6 +85,16 @@ WORD = {
     "speaker": (str, NULL),
 }
 ENTITY = {"text": (str,), "type": (str,), "start": (int,), "end": (int,)}
+FAST_WORD = HEADER | {
+    "utterance_id": (str,),
+    "seq": (int,),
+    "rev": (int,),
+    "word": (str,),
+    "is_final": (bool,),
+    "text": (str,),
+    "caution": (list,),
+    "expires_at": (str,),
+}
 SPEECH = HEADER | {"active": (bool,), "utterance_id": (str,), "seq": (int,)}
 ENDED = HEADER | {
     "utterance_id": (str,),
@@ -140,6 +150,7 @@ CAUTIONS = (
     *("cut", "guessed", "audio_lost", "robot_speaking", "robot_moving", "echo_text"),
     *("language", "more_speech", "unsynced"),
 )
+WORD_CAUTIONS = ("robot_speaking", "robot_moving", "unsynced")
 ERROR_CODES = (
     *("unknown", "not_allowed", "retained", "expired", "malformed", "too_large", "busy", "failed"),
 )
@@ -157,6 +168,7 @@ RULES: dict[str, tuple[int, bool, tuple[int, int] | None]] = {
     "text": (0, False, (1, 5)),
     "late": (1, False, None),
     "partial": (0, False, (1, 3)),
+    "word": (1, False, (1, 2)),
     "speech": (1, False, (1, 5)),
     "ended": (1, False, None),
     "event": (1, False, (1, 60)),
@@ -195,10 +207,17 @@ def check(message: Received) -> None:
         case "state":
             check_state(payload)
         case _:
-            schemas = {"speech": SPEECH, "ended": ENDED, "event": EVENT, "alert": ALERT}
+            schemas = {
+                "word": FAST_WORD,
+                "speech": SPEECH,
+                "ended": ENDED,
+                "event": EVENT,
+                "alert": ALERT,
+            }
             check_types(payload, schemas[root])
             assert payload["schema"] == f"stt.{root}/1"
             assert root != "ended" or payload["outcome"] in OUTCOMES
+            assert root != "word" or set(payload["caution"]) <= set(WORD_CAUTIONS)
 
 
 def check_flags(message: Received, root: str) -> None:
@@ -298,6 +317,7 @@ def check_state(payload: dict[str, Any]) -> None:
     assert payload["schema"] == "stt.state/1"
     assert payload["link"]["state"] in LINK_STATES
     assert payload["hearing_reason"] in HEARING_REASONS
+    assert payload["fast_words"] in (None, "ok", "link_down", "deaf")
     assert (payload["hearing"] is True) == (payload["hearing_reason"] == "ok")
 
 

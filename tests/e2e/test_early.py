@@ -95,6 +95,22 @@ def test_commands_have_one_final_each_of_a_commit_before_the_hangover_is_over(
     assert service.stats.refused == 0
 
 
+def test_a_word_of_command_is_told_while_its_text_is_held_back(
+    service: Server, voices: dict[str, bytes], tmp_path: Path
+) -> None:
+    sections = configuration(service.url) | {"transcript": {"fast_words": ["dance", "yesterday"]}}
+    with WatchedRobot(tmp_path, sections) as robot:
+        robot.wait_for(lambda: robot.state)
+        robot.speak(silence(0.3) + voices["dance"] + silence(LONG_BREATH_S))
+        robot.wait_for(lambda: robot.on("word/dance"))
+        assert robot.on("transcript") == []
+        robot.speak(voices["yesterday"] + OVER)
+        robot.wait_for_texts(1)
+        assert robot.stop()[0] == 0
+        assert words_of(robot) == [["dance", "yesterday"]]
+        assert [len(robot.on(f"word/{word}")) for word in ("dance", "yesterday")] == [1, 1]
+
+
 @pytest.mark.parametrize("breath_s", [BREATH_S, LONG_BREATH_S])
 def test_speech_that_goes_on_after_a_pause_is_one_final_with_its_words_in_order(
     service: Server, voices: dict[str, bytes], tmp_path: Path, breath_s: float

@@ -13,6 +13,7 @@ import pytest
 from paho.mqtt import publish
 from paho.mqtt.client import MQTTv5
 
+from tests.e2e import contract
 from tests.e2e.witness import WatchedRobot, assert_accounted
 from tests.parts.cloud import Cloud
 from tests.parts.robot import Robot, silence
@@ -196,3 +197,30 @@ def test_on_request_it_hears_only_who_asked_for_it(stage: Stage) -> None:
     assert (final["trigger"], final["final_reason"], final["caution"]) == ("listen", "commit", [])
     assert final["audio_ms"] > 1500, "to its end, which the window did not reach"
     assert stage.cloud.connections == 1
+
+
+@pytest.mark.parametrize(
+    "stage", [{"transcript": {"fast_words": ["ten meters"], "partials": False}}], indirect=True
+)
+def test_a_word_of_command_is_told_once_unless_the_robot_is_deaf(stage: Stage) -> None:
+    stage.is_told(hearing=True, fast_words="ok")
+    stage.asks("robot_speaking", on=True, id="tts-1")
+    stage.is_told(fast_words="deaf")
+    stage.asks("robot_speaking", on=False, id="tts-1")
+    stage.is_told(fast_words="ok")
+    stage.hears(stage.voice + silence(0.6))
+    stage.robot.wait_for_texts(1)
+    stage.robot.wait_for(lambda: stage.robot.on("word/ten-meters"))
+    (word,) = stage.robot.on("word/ten-meters")
+    contract.check(word)
+    assert (word.payload["word"], word.payload["text"]) == ("ten meters", HEARD)
+    assert word.payload["seq"] == stage.finals[0]["seq"]
+    assert stage.robot.on("partial") == []
+
+
+@pytest.mark.parametrize("stage", [{"transcript": {"fast_words": ["stop"]}}], indirect=True)
+def test_a_service_that_is_away_takes_the_fast_words_with_it(stage: Stage) -> None:
+    stage.is_told(hearing=True, fast_words="ok")
+    stage.cloud.always.http_status = 503
+    stage.hears(stage.voice + silence(0.6))
+    stage.is_told(hearing=True, fast_words="link_down")

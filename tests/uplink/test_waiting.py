@@ -400,6 +400,25 @@ def test_where_speech_goes_on_an_early_text_is_a_partial(desk: Desk) -> None:
     assert final.provider_s == pytest.approx(0.25)
 
 
+def test_the_fast_words_of_an_early_text_are_looked_for_at_once() -> None:
+    desk = Desk(transcript={"fast_words": ["stop"]})
+    early(desk, pause(desk), "stop")
+    (said,) = [item for item in desk.delivery.drain() if isinstance(item, Partial)]
+    assert (said.text, said.shown) == ("stop", False)
+    desk.close()
+
+
+@pytest.mark.parametrize(("fast_words", "shown"), [(["stop"], [False]), ([], [])])
+def test_without_partials_texts_are_handed_on_only_for_fast_words(
+    fast_words: list[str], shown: list[bool]
+) -> None:
+    desk = Desk(transcript={"partials": False, "fast_words": fast_words})
+    desk.waiting.partial(desk.say(1), "stop", WHO, desk.now)
+    found = [item.shown for item in desk.delivery.drain() if isinstance(item, Partial)]
+    assert found == shown
+    desk.close()
+
+
 def test_an_early_text_that_comes_when_speech_has_gone_on_is_a_partial_at_once(desk: Desk) -> None:
     who = pause(desk)
     desk.take(UtteranceResumed(who))
