@@ -45,6 +45,8 @@ class Broker:
     `directory` must exist and be private to us. With `passwords` (user to password) nobody else
     may connect; `acl` is the text of an ACL file; `persistence` keeps sessions and retained
     messages over a `kill()`, as far as mosquitto itself does; `max_packet_size` is in bytes.
+    `configuration` is the whole text instead, which listens on `port` and may name `passwords` and
+    `acl` in `directory`.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class Broker:
         tls: ServerTls | None = None,
         persistence: bool = False,
         max_packet_size: int | None = None,
+        configuration: str | None = None,
         program: str = "mosquitto",
     ) -> None:
         self.host, self.port = HOST, port or stable_port()
@@ -84,7 +87,8 @@ class Broker:
             lines += [f"certfile {tls.certificate}", f"keyfile {tls.key}"]
         if max_packet_size is not None:
             lines.append(f"max_packet_size {max_packet_size}")
-        self._config = self._write("mosquitto.conf", "\n".join(lines) + "\n")
+        text = "\n".join(lines) if configuration is None else configuration
+        self._config = self._write("mosquitto.conf", f"{text}\n")
 
     def __enter__(self) -> Broker:
         self.start()

@@ -1,0 +1,1 @@
+"""Many robots: bridged brokers, who may do what, several consumers."""
