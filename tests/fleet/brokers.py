@@ -19,7 +19,14 @@ from scribed.demo.subscriber import Received, Subscriber
 from tests.delivery.peers import Relay, Rig
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples" / "fleet"
-WORDS = {"r7": "word-7", "r8": "word-8", "control": "c", "recorder": "r", "dashboard": "d"}
+WORDS = {
+    "r7": "word-7",
+    "r8": "word-8",
+    "control": "c",
+    "recorder": "r",
+    "dashboard": "d",
+    "operator": "o",
+}
 EDGE_WORDS = {"r7": "word-7", "stack": "s"}
 
 

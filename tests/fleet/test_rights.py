@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from scribed.delivery.topics import RULES
-from tests.fleet.brokers import EXAMPLES, Client, Fleet
+from tests.cli.shell import Shell
+from tests.fleet.brokers import EXAMPLES, WORDS, Client, Fleet
 
 MAY, MAY_NOT = "Success", "Not authorized"
 TAKEN = (MAY, "No matching subscribers")
@@ -94,6 +97,21 @@ def test_at_the_site_each_hears_only_what_is_theirs_to_hear(
         client.waits_for(lambda: client.last(own) is not None, "what is theirs")
         heard = {m.topic for m in client.received if m.topic.startswith("scribed/r7/mic/")}
         assert {topic.removeprefix("scribed/r7/mic/") for topic in heard} == hears
+
+
+def test_the_operator_retires_a_robot_over_tls(fleet: Fleet, tmp_path: Path) -> None:
+    shell = Shell(tmp_path)
+    with fleet.at_site("r7", "nothing") as robot:
+        for name in ("status", "state"):
+            robot.says(f"scribed/r7/mic/{name}", "offline", retain=True)
+    word = shell.write("word", WORDS["operator"])
+    at_site = ["--host", "127.0.0.1", "--port", str(fleet.site.port), "--ca-file", str(fleet.ca)]
+    said = shell.scribed("retire", "r7", *at_site, "--user", "operator", "--password-file", word)
+    assert (said.status, said.err) == (0, "")
+    assert said.out == "emptied scribed/r7/mic/state\nemptied scribed/r7/mic/status\n"
+    refused = shell.scribed("retire", "r7", *at_site, "--user", "operator")
+    assert refused.status == 1
+    assert 'refuses the user "operator"' in refused.err
 
 
 def test_what_the_bridge_carries_is_known_to_be_published() -> None:
