@@ -45,6 +45,7 @@ class Subscriber:
         self._client.on_connect = lambda client, *_: client.subscribe(f"{base}/#", qos=1)
         self._client.on_subscribe = lambda *_: self._subscribed.put(True)
         self._client.on_message = self._take
+        self._client.on_disconnect = self._notice
 
     def __enter__(self) -> Subscriber:
         try:
@@ -70,6 +71,15 @@ class Subscriber:
         """Wait until `condition` holds, looking again at each message; whether it came to hold."""
         with self._changed:
             return self._changed.wait_for(lambda: bool(condition()), timeout)
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the broker is there: what came before it went has been received."""
+        return self._client.is_connected()
+
+    def _notice(self, *_: object) -> None:
+        with self._changed:
+            self._changed.notify_all()
 
     def _take(self, _client: mqtt.Client, _data: Any, message: mqtt.MQTTMessage) -> None:
         text = message.payload.decode(errors="replace")
