@@ -36,6 +36,7 @@ COMMANDS = {
     "replay": "a recording through the gate once more, decision by decision",
     "spool": "what waits for an answer: list, look, hear, delete",
     "transcribe": "recordings, URLs, standard input and devices to text, once",
+    "monitor": "robots as they are, live, over MQTT from any machine",
     "schema": "what is on MQTT: JSON Schemas and an AsyncAPI document",
     "retire": "empty what a robot that is gone has left at the broker",
     "report": "a support bundle without secrets and without what was said",

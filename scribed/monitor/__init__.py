@@ -1,0 +1,1 @@
+"""`scribed monitor`: what robots say on MQTT, to look at."""

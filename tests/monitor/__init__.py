@@ -1,0 +1,1 @@
+"""What the monitor makes of what it hears."""
