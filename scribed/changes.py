@@ -63,9 +63,9 @@ _BY_SECTION: dict[str, dict[Effect, str]] = {
     "echo": {Effect.LIVE: "mode lead_ms tail_ms max_s"},
     "motion": {Effect.LIVE: "mode"},
     "mqtt": {
-        Effect.LIVE: "commands",
+        Effect.LIVE: "commands ros",
         Effect.BROKER: "host port protocol topic client_id username password_file tls ca_file "
-        "keepalive_s will_delay_s",
+        "keepalive_s will_delay_s home_assistant discovery_prefix hermes hermes_site",
     },
     "cost": {Effect.LIVE: "price_per_hour daily_limit_s at_limit"},
     "log": {Effect.LIVE: "level"},

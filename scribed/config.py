@@ -185,6 +185,20 @@ class Motion(_Section, frozen=True):
     mode: Literal["drop", "mark"] = "mark"
 
 
+Site = Annotated[
+    str,
+    Meta(pattern="^[A-Za-z0-9_.-]{0,64}$", description="at most 64 letters, digits, _ . and -"),
+]
+Prefix = Annotated[
+    str,
+    Meta(
+        pattern="^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*$",
+        max_length=64,
+        description="levels of letters, digits, _ and -, divided by /",
+    ),
+]
+
+
 class Mqtt(_Section, frozen=True):
     host: str = "localhost"
     port: Port = 1883
@@ -214,6 +228,11 @@ class Mqtt(_Section, frozen=True):
         ],
         ...,
     ] = ("mute", "robot_speaking", "robot_moving", "listen", "flush", "devices", "state")
+    home_assistant: Literal["off", "status", "text"] = "off"
+    discovery_prefix: Prefix = "homeassistant"
+    hermes: bool = False
+    hermes_site: Site = ""
+    ros: bool = False
 
 
 class Cost(_Section, frozen=True):

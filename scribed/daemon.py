@@ -44,6 +44,8 @@ logger = logging.getLogger(__name__)
 
 COST = "cost"
 """The fact that says how much audio was sent on which day."""
+ANNOUNCED = "announced"
+"""The fact that says where at the broker something stands that other stacks find scribed by."""
 
 
 class Daemon:
@@ -93,6 +95,8 @@ class Daemon:
             noted=opened.acked.add,
             supervisor=self._mailbox,
             highest_seq=opened.recovery.published_to,
+            standing=opened.recovery.facts.get(ANNOUNCED, "").split(),
+            announcing=lambda topics: to_store.put(Remember(ANNOUNCED, " ".join(topics))),
             echo=echo,
             clock_synced=clock_synced,
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from scribed.config import Config, Listen
+from scribed.config import Config, Listen, Mqtt
 
 
 def remarks(config: Config) -> list[str]:
@@ -30,7 +30,7 @@ def remarks(config: Config) -> list[str]:
                 f"echo.tail_ms: {config.echo.tail_ms} outlasts listen.window_s = "
                 f"{listen.window_s}: a window that opens when the robot has spoken is deaf"
             )
-    return found + _unheard_words(config)
+    return found + _unheard_words(config) + _fits(config.mqtt)
 
 
 def _unheard_words(config: Config) -> list[str]:
@@ -47,4 +47,19 @@ def _unheard_words(config: Config) -> list[str]:
         found.append(f'{key}: are not heard while the robot moves: motion.mode = "drop"')
     if config.listen.mode == "on_request":
         found.append(f'{key}: are heard in a window of cmd/listen only: listen.mode = "on_request"')
+    return found
+
+
+def _fits(mqtt: Mqtt) -> list[str]:
+    """What is odd about how other stacks are spoken to."""
+    found = []
+    if mqtt.discovery_prefix != Mqtt().discovery_prefix and mqtt.home_assistant == "off":
+        found.append('mqtt.discovery_prefix: has no effect with mqtt.home_assistant = "off"')
+    if mqtt.hermes_site and not mqtt.hermes:
+        found.append("mqtt.hermes_site: has no effect without mqtt.hermes = true")
+    if mqtt.hermes and "robot_speaking" not in mqtt.commands:
+        found.append(
+            "mqtt.hermes: mqtt.commands does not allow robot_speaking: toggleOff for ttsSay and "
+            "playAudio is refused, and the robot may hear itself; allow it there"
+        )
     return found

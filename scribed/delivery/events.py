@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from scribed.delivery.topics import COMMANDS
+
 
 @dataclass(frozen=True, slots=True)
 class Connected:
@@ -15,9 +17,10 @@ class Connected:
 
 @dataclass(frozen=True, slots=True)
 class Subscribed:
-    """The broker answered our subscription to commands; `refusal` says why it does not take it."""
+    """The broker answered a subscription; `refusal` says why it does not take it."""
 
     refusal: str | None
+    topic: str = COMMANDS  #: that, or one of `topics.FITS` and another stack's topic
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +45,11 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """A message on a topic that is watched; `retained`: the broker had kept it."""
+    """A message on a topic of another stack, or one that is watched; `retained`: it was kept."""
 
     topic: str
     payload: bytes = field(repr=False)
     retained: bool = False
 
 
-WireEvent = Connected | Subscribed | Acknowledged | Asked
+WireEvent = Connected | Subscribed | Acknowledged | Asked | Heard

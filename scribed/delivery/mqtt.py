@@ -32,7 +32,8 @@ from scribed.delivery import reasons, tls
 from scribed.delivery.attempts import Loss, Version
 from scribed.delivery.commands import MAX_BYTES
 from scribed.delivery.events import Acknowledged, Asked, Connected, Heard, Subscribed, WireEvent
-from scribed.delivery.topics import COMMANDS, OFFLINE, RULES, Message
+from scribed.delivery.fits import subscriptions
+from scribed.delivery.topics import COMMANDS, OFFLINE, RULES, Message, others, whole
 from scribed.errors import BrokerError
 from scribed.model import Identity
 
@@ -139,7 +140,7 @@ class Wire:
                 CorrelationData=message.correlation,
             )
         info = self._client.publish(
-            message.address or f"{self._identity.base}/{message.topic}",
+            message.address or whole(message.topic, self._identity.base),
             message.payload,
             qos=rule.qos,
             retain=rule.retain and self._retain_available,
@@ -275,19 +276,25 @@ class Wire:
             wanted: Any = [(each, options if self._five else 1) for each in self._watched]
             self._client.subscribe(wanted)
             return
-        topic = f"{self._identity.base}/{COMMANDS}/+"
+        topics = [f"{self._identity.base}/{COMMANDS}/+", *map(others, subscriptions(self._mqtt))]
         if not self._five:
-            self._client.subscribe((topic, 1))
+            self._client.subscribe([(topic, 1) for topic in topics])
             return
         keep_away = SubscribeOptions.RETAIN_DO_NOT_SEND
         options = SubscribeOptions(qos=1, retainAsPublished=True, retainHandling=keep_away)
-        self._client.subscribe((topic, options))
+        self._client.subscribe([(topic, options) for topic in topics])
 
     def _on_subscribe(
         self, client: Client, userdata: Any, mid: int, said: list[ReasonCode], _: Any
     ) -> None:
-        refusals = [reason.getName().lower() for reason in said if reason.is_failure]
-        self._events.append(Subscribed(refusals[0] if refusals else None))
+        if self._watched:
+            refusals = [reason.getName().lower() for reason in said if reason.is_failure]
+            self._events.append(Subscribed(refusals[0] if refusals else None))
+            return
+        topics = (COMMANDS, *subscriptions(self._mqtt))
+        for topic, reason in zip(topics, said, strict=False):
+            refusal = reason.getName().lower() if reason.is_failure else None
+            self._events.append(Subscribed(refusal, topic))
 
     def _on_message(self, client: Client, userdata: Any, message: MQTTMessage) -> None:
         if self._watched:
@@ -305,6 +312,9 @@ class Wire:
                     getattr(said, "CorrelationData", None),
                 )
             )
+        else:
+            said_there = bytes(message.payload[: MAX_BYTES + 1])
+            self._events.append(Heard(message.topic, said_there, message.retain))
 
     def _on_disconnect(
         self, client: Client, userdata: Any, flags: DisconnectFlags, reason: ReasonCode, _: Any

@@ -144,6 +144,11 @@ class Outbox:
         self._slots[topic] = payload
         self._unwritten[topic] = None
 
+    def forget(self, topic: str) -> None:
+        """Say nothing on a retained topic any more: there is nothing left to remove."""
+        self._slots.pop(topic, None)
+        self._unwritten.pop(topic, None)
+
     def answer(self, answer: Answer) -> None:
         """Queue a reply; the oldest goes where there are too many."""
         self._answers.append(answer)

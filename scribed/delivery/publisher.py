@@ -9,11 +9,13 @@ from collections import Counter
 from collections.abc import Collection
 from typing import NamedTuple
 
-from scribed.config import Echo, TranscriptSection
+from scribed.config import Echo, Mqtt, TranscriptSection
 from scribed.delivery import fastwords, payloads
 from scribed.delivery.accounts import Accounts
+from scribed.delivery.events import Asked, Heard
 from scribed.delivery.fastwords import FastWords
 from scribed.delivery.finals import Durable
+from scribed.delivery.fits import Fits
 from scribed.delivery.outbox import Again, Answer, Outbox, Parcel, Raised, Retained, Transient
 from scribed.delivery.payloads import Moment, encode
 from scribed.delivery.replies import Replies
@@ -94,8 +96,9 @@ class Publisher:
     """See the module. Owned by one thread; all times are of the boot clock.
 
     `config` is the section [transcript]; `commands` are those that may be asked for; `languages`
-    those that are spoken here, none: any; `echo` is the section [echo]; earlier runs have delivered
-    nothing above `highest_seq`.
+    those that are spoken here, none: any; `echo` is the section [echo], `mqtt` says which other
+    stacks are spoken to; earlier runs have delivered nothing above `highest_seq`, and announced
+    scribed at `standing`.
     """
 
     def __init__(
@@ -106,12 +109,15 @@ class Publisher:
         commands: Collection[str] = (),
         languages: Collection[str] = (),
         echo: Echo = Echo(),  # noqa: B008 -- frozen
+        mqtt: Mqtt = Mqtt(),  # noqa: B008 -- frozen
         highest_seq: int = 0,
+        standing: Collection[str] = (),
     ) -> None:
         self.published: Counter[str] = Counter()  #: messages by topic, restated ones by themselves
         self.dropped: Counter[str] = Counter()  #: what never reached the broker, by cause
         self.accounts = Accounts()
         self.outbox = Outbox(config.stale_after_s)
+        self.fits = Fits(identity, mqtt, standing)
         self.replies = Replies(identity, commands, self.outbox)
         self._identity = identity
         self._robot = Doings(echo)
@@ -125,6 +131,7 @@ class Publisher:
         self.outbox.retain("muted", MUTED_OFF)
         for code in ALERT_CODES:
             self.outbox.retain(f"alert/{code}", b"")
+        self._announce()
 
     def retune(
         self,
@@ -134,6 +141,7 @@ class Publisher:
         commands: Collection[str],
         languages: Collection[str],
         echo: Echo,
+        mqtt: Mqtt,
     ) -> None:
         """Go by these from now on; all of `identity` but its ids may be another one on a new
         connection only."""
@@ -143,6 +151,8 @@ class Publisher:
         self._robot.retune(echo)
         self.outbox.retune(config.stale_after_s)
         self.replies.retune(identity, commands)
+        self.fits.retune(identity, mqtt)
+        self._announce()
 
     def _choose(self, config: TranscriptSection, languages: Collection[str]) -> None:
         self._stale_after_s, self._languages = config.stale_after_s, languages
@@ -177,6 +187,12 @@ class Publisher:
     def robot_does(self, does: RobotDoes) -> None:
         """The robot speaks or moves: texts are judged by that when they are written."""
         self._robot.take(does)
+
+    def heard(self, heard: Heard) -> list[Asked]:
+        """Another stack says something: what it asks for, if it does."""
+        if self.fits.is_birth(heard):
+            self._announce()
+        return self.fits.asked(heard)
 
     def hear(self, said: Partial, moment: Moment) -> None:
         """Queue the fast words in a text that may still change."""
@@ -223,8 +239,9 @@ class Publisher:
         if not self._is_live(said, moment) or not clean(said.text):
             return None
         robot = self._robot.during(said.started.at, moment.now)
-        payload = encode(payloads.partial(said, self._identity, moment, robot))
-        return Message("partial", payload, RULES["partial"].expiry_s)
+        told = payloads.partial(said, self._identity, moment, robot)
+        beside = self._small(self.fits.partial(told))
+        return Message("partial", encode(told), RULES["partial"].expiry_s, beside=beside)
 
     def metrics(self, said: Metrics, own: dict[str, float], moment: Moment) -> Message:
         """The daemon's figures and delivery's `own`, to be written at once or never."""
@@ -277,6 +294,8 @@ class Publisher:
             self.published["reply" if isinstance(parcel, Answer) else "restated"] += 1
         elif published is not None:
             self.published[published.topic.partition("/")[0]] += 1
+            if self.fits.is_gone(published.topic):
+                self.outbox.forget(published.topic)
         return published
 
     def make_lean(self, mid: int) -> bool:
@@ -342,7 +361,8 @@ class Publisher:
         first = seq > self._text_seq and self.accounts.began_here(final.started.id)
         if way.topic == "transcript" and not said.caution and first:
             # Only what nobody can have said before: a plain text has no `seq` to tell.
-            text = Message("text", said.text.encode(), way.expiry_s)
+            beside = self._small(self.fits.text(said, way.expiry_s))
+            text = Message("text", said.text.encode(), way.expiry_s, beside=beside)
         return self._offer(final, Message(way.topic, encode(said), way.expiry_s), text)
 
     def _again(self, again: Again, moment: Moment) -> Offer:
@@ -437,6 +457,21 @@ class Publisher:
 
     def _tell_speech(self, started: UtteranceStarted, active: bool, moment: Moment) -> None:
         self._tell("speech", payloads.speech(started, active, self._identity, moment), moment)
+        said = self.fits.speech(started, active=active)
+        if said is not None:
+            until = moment.now + (RULES["speech"].expiry_s or 0)
+            self.outbox.tell(Transient(said.topic, said.payload, until))
+
+    def _announce(self) -> None:
+        for said in self.fits.announced():
+            self.outbox.retain(said.topic, said.payload)
+
+    def _small(self, messages: tuple[Message, ...]) -> tuple[Message, ...]:
+        """Those that this broker takes."""
+        limit = self._max_payload
+        small = tuple(m for m in messages if limit is None or m.size <= limit)
+        self.dropped["too_large"] += len(messages) - len(small)
+        return small
 
     def _tell(self, topic: str, message: Named, moment: Moment) -> None:
         until = moment.now + (RULES[topic].expiry_s or 0)

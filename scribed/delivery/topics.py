@@ -41,6 +41,13 @@ RULES: Mapping[str, Rule] = {
 }
 """Every topic below the base, by its first level."""
 
+FITS: Mapping[str, Rule] = {
+    "home_assistant": Rule(1, retain=True),
+    "hermes": Rule(0, retain=False),
+    "ros": Rule(0, retain=False),
+}
+"""What is said in the words of other stacks: each topic is one of these, then the stack's own."""
+
 ALERT_CODES = (
     "auth_failed",
     "quota",
@@ -66,6 +73,21 @@ COMMANDS = "cmd"
 """Commands come in one level below this."""
 
 
+def whole(topic: str, base: str) -> str:
+    """The whole topic of what is named below the base, or below one of `FITS`."""
+    return others(topic) if is_others(topic) else f"{base}/{topic}"
+
+
+def is_others(topic: str) -> bool:
+    """Whether it is one of `FITS`."""
+    return topic.partition("/")[0] in FITS
+
+
+def others(topic: str) -> str:
+    """The other stack's own topic."""
+    return topic.partition("/")[2]
+
+
 class Message(NamedTuple):
     """One PUBLISH, but for what only a connection knows."""
 
@@ -74,15 +96,18 @@ class Message(NamedTuple):
     expiry_s: int | None = None
     address: str | None = None  #: the whole topic, where an asker named it
     correlation: bytes | None = None  #: the asker's own
+    beside: tuple[Message, ...] = ()  #: to be written right after it, once, in other words
 
     @property
     def size(self) -> int:
         """Bytes, without the header and what is the same for every message below the base."""
-        return len(self.payload) + len((self.address or "").encode()) + len(self.correlation or b"")
+        foreign = self.topic if is_others(self.topic) else self.address or ""
+        return len(self.payload) + len(foreign.encode()) + len(self.correlation or b"")
 
     @property
     def rule(self) -> Rule:
-        return RULES[self.topic.partition("/")[0]]
+        root = self.topic.partition("/")[0]
+        return FITS[root] if root in FITS else RULES[root]
 
 
 class LateReason(enum.Enum):

@@ -8,6 +8,7 @@ from typing import Any
 from scribed import kinds
 from scribed.delivery.attempts import Loss
 from scribed.delivery.refusals import ASIDE, DENIED_REMEDY, SIZE_REMEDY, News, Refusals
+from scribed.delivery.topics import is_others, whole
 from scribed.errors import BrokerError
 from scribed.worker import Mailbox
 
@@ -29,8 +30,8 @@ class Troubles:
 
     def deny(self, topic: str, why: str, waiting: int, remedy: str = DENIED_REMEDY) -> None:
         """The broker does not take what concerns `topic`."""
-        root = topic.partition("/")[0]
-        self._deny(root, root, why, waiting, remedy)
+        about = _about(topic)
+        self._deny(about, about, why, waiting, remedy)
 
     def put_aside(self, topic: str, why: str, waiting: int) -> None:
         """The broker does not take one message on `topic`, which is too large for it."""
@@ -41,14 +42,14 @@ class Troubles:
         self._tell(self._refusals.allow(ASIDE))
 
     def _deny(self, about: str, root: str, why: str, waiting: int, remedy: str) -> None:
-        text = f"{self.base}/{root} {why}"
+        text = f"{whole(root, self.base)} {why}"
         extra = kinds.BROKER_REFUSES(topic=root, error=text, finals=waiting)
         logger.warning("%s (%d waiting)", text, waiting, extra=extra)
         self._tell(self._refusals.deny(about, text, remedy))
 
     def allow(self, topic: str) -> None:
         """The broker takes what concerns `topic`."""
-        self._tell(self._refusals.allow(topic.partition("/")[0]))
+        self._tell(self._refusals.allow(_about(topic)))
 
     def accepted(self) -> None:
         """The broker has us as a client."""
@@ -73,3 +74,8 @@ class Troubles:
     def _tell(self, news: News) -> None:
         if news is not None:
             self._supervisor.put(news)
+
+
+def _about(topic: str) -> str:
+    """What one refusal and its end have in common: another stack's topics each have their own."""
+    return topic if is_others(topic) else topic.partition("/")[0]

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import logging
 import selectors
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any
 
 from scribed import clock, kinds
 from scribed.config import Config
 from scribed.delivery.attempts import Loss, Pauses
-from scribed.delivery.events import Acknowledged, Asked, Connected, Subscribed
+from scribed.delivery.events import Acknowledged, Asked, Connected, Heard, Subscribed
 from scribed.delivery.lines import log_published
 from scribed.delivery.link import BrokerLink, LinkEvent, Lost
 from scribed.delivery.mqtt import CONNECT_S
@@ -24,7 +24,7 @@ from scribed.delivery.publisher import Item, Offer, Published, Publisher
 from scribed.delivery.refusals import DENIED_REMEDY, SIZE_REMEDY
 from scribed.delivery.report import Report, report
 from scribed.delivery.schemas import Metrics
-from scribed.delivery.topics import COMMANDS, OFFLINE, Message
+from scribed.delivery.topics import OFFLINE, Message
 from scribed.delivery.troubles import Troubles
 from scribed.model import (
     Command,
@@ -89,6 +89,8 @@ class Delivery(Worker):
     Earlier runs have delivered nothing above `highest_seq`: nothing below it is a transcript now.
     `store` gets a `Delivered` for each final and end that the broker has, `supervisor` a `Command`;
     `noted` gets its number before anything else is written: a crash may come before the store.
+    `announcing` gets the topics where a retained announcement stands, or may: to be given to the
+    next run as `standing`, which removes what it does not want there.
     """
 
     def __init__(
@@ -102,6 +104,8 @@ class Delivery(Worker):
         supervisor: Mailbox[Any],
         clock_synced: Callable[[], bool | None],
         highest_seq: int = 0,
+        standing: Collection[str] = (),
+        announcing: Callable[[tuple[str, ...]], object] = lambda _standing: None,
         echo: Callable[[str], None] | None = None,
         now: Callable[[], float] = clock.now,
         wall: Callable[[], float] = clock.wall,
@@ -123,7 +127,10 @@ class Delivery(Worker):
             highest_seq=highest_seq,
             languages=config.provider.languages,
             echo=config.echo,
+            mqtt=config.mqtt,
+            standing=standing,
         )
+        self._announcing, self._standing = announcing, tuple(standing)
         self._pauses = Pauses()
         self._link: BrokerLink
         self._last_error: str | None = None
@@ -140,6 +147,7 @@ class Delivery(Worker):
         with selectors.DefaultSelector() as selector:
             selector.register(self.inbox, selectors.EVENT_READ)
             self._link = self._new_link(selector)
+            self._note_standing()
             try:
                 while not self._over:
                     self._turn(selector)
@@ -200,6 +208,9 @@ class Delivery(Worker):
                     self._acknowledged(event)
                 case Asked():
                     self._asked(event)
+                case Heard():
+                    for asked in self._publisher.heard(event):
+                        self._asked(asked)
                 case Lost():
                     self._lost(event)
         if self._link.online:
@@ -218,9 +229,9 @@ class Delivery(Worker):
 
     def _subscribed(self, event: Subscribed) -> None:
         if event.refusal is None:
-            self._troubles.allow(COMMANDS)
+            self._troubles.allow(event.topic)
         else:
-            self._deny(COMMANDS, f"cannot be subscribed to: {event.refusal}")
+            self._deny(event.topic, f"cannot be subscribed to: {event.refusal}")
 
     def _lost(self, event: Lost) -> None:
         now, loss, outbox = self._now(), event.loss, self._publisher.outbox
@@ -304,7 +315,9 @@ class Delivery(Worker):
         """Write a message of QoS 0 now or never: nobody will say whether it came through."""
         if self._link.writable:
             self._link.publish(message)
-            self._publisher.published[message.topic] += 1
+            self._publisher.published[message.topic.partition("/")[0]] += 1
+            for other in message.beside:
+                self._write_loosely(other)
 
     def _set_aside(self, offer: Offer) -> None:
         refused = self._publisher.set_aside(offer, self._now() + self._pauses.alone())
@@ -314,6 +327,7 @@ class Delivery(Worker):
         self._troubles.allow(published.topic)
         item = published.item
         if item is None:
+            self._note_standing()
             return
         self._link.proven()
         self._pauses.came_through(self._publisher.outbox.aside)
@@ -392,7 +406,15 @@ class Delivery(Worker):
             commands=config.mqtt.commands,
             languages=config.provider.languages,
             echo=config.echo,
+            mqtt=config.mqtt,
         )
+        self._note_standing()
+
+    def _note_standing(self) -> None:
+        standing = self._publisher.fits.standing
+        if standing != self._standing:
+            self._standing = standing
+            self._announcing(standing)
 
     def _move(self, new: Retune, selector: selectors.BaseSelector) -> None:
         """Leave for another connection when nothing is under way on this one.

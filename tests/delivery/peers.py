@@ -244,12 +244,14 @@ class Rig:
         log_text: bool = False,
         durability: Literal["process", "memory"] = "process",
         identity: Identity = IDENTITY,
+        standing: tuple[str, ...] = (),
         **mqtt: Any,
     ) -> None:
         self.supervisor: Mailbox[Any] = Mailbox()
         self.store: Mailbox[Any] = Mailbox()
         self.told: list[Any] = []
         self.lines: list[str] = []
+        self.standing: list[tuple[str, ...]] = []  #: what it announced, each time that changed
         self.now = now
         self.delivery = Delivery(
             config=Config(
@@ -268,6 +270,8 @@ class Rig:
             store=self.store,
             supervisor=self.supervisor,
             clock_synced=lambda: True,
+            standing=standing,
+            announcing=self.standing.append,
             echo=self.lines.append,
             now=now,
             wall=wall,

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scribed.config import Echo, TranscriptSection
+from scribed.config import Echo, Mqtt, TranscriptSection
 from scribed.delivery.payloads import Moment
 from scribed.delivery.publisher import Offer, Publisher
 from scribed.delivery.topics import MUTED_OFF
@@ -211,7 +211,7 @@ def test_other_words_count_from_a_reload_on() -> None:
     ear = Ear("stop")
     ear.starts()
     section = TranscriptSection(fast_words=("go",))
-    ear.said.retune(IDENTITY, section, commands=(), languages=(), echo=Echo())
+    ear.said.retune(IDENTITY, section, commands=(), languages=(), echo=Echo(), mqtt=Mqtt())
     assert ear.hears("stop go") == ["word/go"]
 
 
