@@ -17,7 +17,7 @@ import msgspec
 from scribed import __version__
 from scribed.capture.conditioning import Conditioner, Stage
 from scribed.capture.floor import Floor
-from scribed.capture.segmenter import Gate
+from scribed.capture.gate import Gate
 from scribed.capture.sources.urls import is_stream
 from scribed.capture.two_stage import BELIEVES_MS, Confirmation, TwoStage
 from scribed.config import Audio, Config, ProviderSection

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from scribed.capture.conditioning import Conditioner
+from scribed.capture.gate import Gate, GateEvent
 from scribed.capture.levels import Meter, quietest
 from scribed.capture.proof import Proof, Sound
-from scribed.capture.segmenter import Gate, GateEvent, Segmenter
+from scribed.capture.segmenter import Segmenter
 from scribed.capture.trace import Trace, Witness
 from scribed.interfaces import Judge, Remembering, Vad
 from scribed.model import (

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from scribed.capture.segmenter import GateEvent
+from scribed.capture.gate import GateEvent
 from scribed.config import Echo, Listen, Motion
 from scribed.intervals import Doings
 from scribed.model import (

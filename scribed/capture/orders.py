@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from scribed.capture.conditioning import Conditioner
-from scribed.capture.segmenter import Gate
+from scribed.capture.gate import Gate
 from scribed.config import Echo, Motion
 from scribed.config import Listen as Windows
 from scribed.interfaces import Source, Vad

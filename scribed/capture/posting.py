@@ -18,7 +18,7 @@ from typing import Any, TypeGuard
 
 from scribed import kinds
 from scribed.capture import lines
-from scribed.capture.segmenter import GateEvent
+from scribed.capture.gate import GateEvent
 from scribed.model import (
     UtteranceAudio,
     UtteranceCut,

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from scribed.capture.conditioning import Conditioner
 from scribed.capture.ear import Ear
-from scribed.capture.segmenter import Gate
+from scribed.capture.gate import Gate
 from scribed.interfaces import Vad
 from scribed.model import (
     SAMPLE_BYTES,

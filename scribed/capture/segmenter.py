@@ -27,18 +27,17 @@ With a `trace` it says of each frame how it stands behind it, and what it did.
 
 from __future__ import annotations
 
-import collections
-import itertools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from scribed.capture.gate import Gate, GateEvent, merged
+from scribed.capture.onset import Frame, Onset
 from scribed.capture.trace import Trace
 from scribed.model import (
     RATE,
     SAMPLE_BYTES,
     Block,
     EndReason,
-    SegmentEvent,
     UtteranceAudio,
     UtteranceEnded,
     UtteranceHeld,
@@ -47,43 +46,7 @@ from scribed.model import (
     UtteranceResumed,
     UtteranceStarted,
 )
-from scribed.recording import CANDIDATE, CLOSED, OPEN, VOICED, GateStand
-
-GateEvent = SegmentEvent | UtteranceHeld | UtterancePaused | UtteranceResumed
-
-CUT_WINDOW_S = 2.0
-"""How far before the maximum the quietest frame is looked for: a speaker pauses for breath about
-every other second, and nothing is held back before it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Gate:
-    """The segmenter's settings: the keys of `[vad]`, and the length of a frame.
-
-    `early_commit_ms` of 0, or of the hangover and more: no utterance ever pauses.
-    """
-
-    frame_ms: int = 20
-    pre_roll_ms: int = 300
-    start_ms: int = 60
-    start_window_ms: int = 120
-    hangover_ms: int = 500
-    early_commit_ms: int = 0
-    min_utterance_ms: int = 100
-    max_utterance_s: float = 28.0
-
-    def frames(self, duration_ms: float) -> int:
-        """How many whole frames cover `duration_ms`."""
-        return -int(-duration_ms // self.frame_ms)
-
-
-class _Frame:
-    """One frame on its way through the gate, and how many samples are missing before it."""
-
-    __slots__ = ("at", "lost", "pcm", "voiced")
-
-    def __init__(self, pcm: bytes, at: float, voiced: bool, lost: int) -> None:
-        self.pcm, self.at, self.voiced, self.lost = pcm, at, voiced, lost
+from scribed.recording import CANDIDATE, CLOSED, OPEN, GateStand
 
 
 class Segmenter:
@@ -102,14 +65,13 @@ class Segmenter:
     ) -> None:
         self.trace: Trace | None = None
         self._identify, self._quietest = identify, quietest
-        self._window: collections.deque[bool] = collections.deque()
-        self._before: collections.deque[_Frame] = collections.deque()
+        self._onset = Onset(gate.in_frames())
         self.retune(gate)
         self._expected: int | None = None
-        self._candidate: list[_Frame] | None = None
+        self._candidate: list[Frame] | None = None
         self._continues: UtteranceId | None = None  # what the candidate goes on with, if it does
         self._id: UtteranceId | None = None
-        self._held: list[_Frame] = []
+        self._held: list[Frame] = []
         self._paused = False  # so it was told, and no speech was posted since
         self._silence = 0  # unvoiced frames in a row
         self._sent = self._sent_voiced = 0  # frames handed on, and up to the last voiced one
@@ -119,19 +81,9 @@ class Segmenter:
     def retune(self, gate: Gate) -> None:
         """Go by `gate` from now on; only while nobody is engaged, with frames as long as they were.
         What was heard just before stays, as far as the new pre-roll goes."""
-        self._gate = gate
-        self._frame_s = gate.frame_ms / 1000
-        self._frame_bytes = RATE * gate.frame_ms // 1000 * SAMPLE_BYTES
-        self._hangover = gate.frames(gate.hangover_ms)
-        self._early = min(gate.frames(gate.early_commit_ms) or self._hangover, self._hangover)
-        self._start = gate.frames(gate.start_ms)
-        self._minimum = max(gate.frames(gate.min_utterance_ms), self._start)
-        self._maximum = gate.frames(gate.max_utterance_s * 1000)
-        self._hold_after = max(1, self._maximum - gate.frames(CUT_WINDOW_S * 1000))
-        self._pre_roll = gate.frames(gate.pre_roll_ms)
-        window = gate.frames(gate.start_window_ms)
-        self._window = collections.deque(self._window, maxlen=window)
-        self._before = collections.deque(self._before, maxlen=self._pre_roll + window)
+        self._frame_ms, self._frame_s = gate.frame_ms, gate.frame_ms / 1000
+        self._go_by = go_by = gate.in_frames()
+        self._onset.retune(go_by)
 
     @property
     def is_open(self) -> bool:
@@ -146,7 +98,7 @@ class Segmenter:
     @property
     def is_stirring(self) -> bool:
         """Whether somebody may begin to speak: there were voices in the last `start_window_ms`."""
-        return any(self._window)
+        return self._onset.stirs
 
     @property
     def patience(self) -> int:
@@ -157,9 +109,9 @@ class Segmenter:
         """
         if self._id is not None:
             return max(1, self._silence_until - self._silence)
-        if self._candidate is not None or any(self._window):
+        if self._candidate is not None or self._onset.stirs:
             return 1
-        return self._hangover
+        return self._go_by.hangover
 
     def feed(self, block: Block, voiced: Sequence[bool]) -> list[GateEvent]:
         """Take the frames of `block`, with a decision for each; return what they caused.
@@ -176,11 +128,11 @@ class Segmenter:
         if not lost and self._goes_on(voiced):
             return [self._emit_all(block, voiced)]
         for n, is_voiced in enumerate(voiced):
-            start = n * self._frame_bytes
-            pcm = block.pcm[start : start + self._frame_bytes]
-            self._take(_Frame(pcm, block.at + n * self._frame_s, is_voiced, lost), events)
+            start = n * self._go_by.frame_bytes
+            pcm = block.pcm[start : start + self._go_by.frame_bytes]
+            self._take(Frame(pcm, block.at + n * self._frame_s, is_voiced, lost), events)
             lost = 0
-        return _merged(events) if len(events) > 1 else events
+        return merged(events) if len(events) > 1 else events
 
     def close(self, reason: EndReason) -> list[GateEvent]:
         """End the open utterance, if any, for a reason outside the gate; forget the pre-roll."""
@@ -189,15 +141,17 @@ class Segmenter:
             self._end(reason, events)
         self._expected = None
         self._clear()
-        return _merged(events)
+        return merged(events)
 
     def stand(self) -> GateStand | None:
         """How it stands, for `go_on_from()`; None while it cannot say that in a few words."""
-        if self._candidate is not None or self._held or any(frame.lost for frame in self._before):
+        onset = self._onset.stand()
+        if self._candidate is not None or self._held or onset is None:
             return None
+        before, window = onset
         return GateStand(
-            before="".join(VOICED if frame.voiced else "." for frame in self._before),
-            window=len(self._window),
+            before=before,
+            window=window,
             is_open=self._id is not None,
             paused=self._paused,
             silence=self._silence,
@@ -209,12 +163,7 @@ class Segmenter:
     def go_on_from(self, stand: GateStand, before: Block) -> None:
         """Stand so; `before` has the frames of `stand.before`, and ends where the next begin."""
         self._clear()
-        for n, said in enumerate(stand.before):
-            start = n * self._frame_bytes
-            pcm = before.pcm[start : start + self._frame_bytes]
-            self._before.append(_Frame(pcm, before.at + n * self._frame_s, said == VOICED, 0))
-        if stand.window:
-            self._window.extend(said == VOICED for said in stand.before[-stand.window :])
+        self._onset.go_on_from(stand.before, stand.window, before, self._go_by.frame_bytes)
         if stand.is_open:
             self._id = UtteranceId("before")
         self._voiced_until = before.end
@@ -226,15 +175,15 @@ class Segmenter:
     def _silence_until(self) -> int:
         """After how many unvoiced frames in a row the open utterance pauses or ends."""
         no_pause = self._paused or any(frame.voiced for frame in self._held)
-        return self._hangover if no_pause else self._early
+        return self._go_by.hangover if no_pause else self._go_by.early
 
     def _goes_on(self, voiced: Sequence[bool]) -> bool:
         """Whether these frames are audio of the open utterance, and nothing else comes of them."""
         frames = len(voiced)
         return (
             self._id is not None
-            and self._sent + frames <= self._hold_after
-            and self._sent + frames < self._maximum
+            and self._sent + frames <= self._go_by.hold_after
+            and self._sent + frames < self._go_by.maximum
             and self._silence + frames < self._silence_until
             and not (self._paused and True in voiced)
         )
@@ -254,16 +203,14 @@ class Segmenter:
         self._sent += len(voiced)
         return UtteranceAudio(self._id, block.pcm)
 
-    def _take(self, frame: _Frame, events: list[GateEvent]) -> None:
+    def _take(self, frame: Frame, events: list[GateEvent]) -> None:
         if self._id is not None:
             self._while_open(frame, events)
         elif self._candidate is not None:
             self._while_candidate(frame, events)
-        else:
-            self._before.append(frame)
-            self._window.append(frame.voiced)
-            if frame.voiced and sum(self._window) >= self._start:
-                self._trigger(events)
+        elif self._onset.add(frame):
+            self._candidate, self._silence = self._onset.frames(), 0
+            self._open_if_long_enough(events)
         if self.trace is not None:
             idle = CLOSED if self._candidate is None else CANDIDATE
             self.trace.stood(idle if self._id is None else OPEN)
@@ -272,30 +219,22 @@ class Segmenter:
         if self.trace is not None:
             self.trace.note(words)
 
-    def _trigger(self, events: list[GateEvent]) -> None:
-        frames = list(self._before)
-        window = frames[-len(self._window) :]
-        first = len(frames) - len(window) + next(i for i, f in enumerate(window) if f.voiced)
-        self._candidate = frames[max(0, first - self._pre_roll) :]
-        self._silence = 0
-        self._open_if_long_enough(events)
-
-    def _while_candidate(self, frame: _Frame, events: list[GateEvent]) -> None:
+    def _while_candidate(self, frame: Frame, events: list[GateEvent]) -> None:
         assert self._candidate is not None
         self._candidate.append(frame)
         self._silence = 0 if frame.voiced else self._silence + 1
-        if self._silence >= self._hangover:
+        if self._silence >= self._go_by.hangover:
             frames = self._candidate
             self._clear()
-            self._before.extend(frames)
+            self._onset.remember(frames)
         else:
             self._open_if_long_enough(events)
 
     def _open_if_long_enough(self, events: list[GateEvent]) -> None:
         assert self._candidate is not None
         # However sparse the voiced frames: it is never longer than what may be open.
-        del self._candidate[: max(0, len(self._candidate) - self._hold_after + 1)]
-        minimum = self._minimum if self._continues is None else 1
+        del self._candidate[: max(0, len(self._candidate) - self._go_by.hold_after + 1)]
+        minimum = self._go_by.minimum if self._continues is None else 1
         if sum(frame.voiced for frame in self._candidate) < minimum:
             return
         frames, continues, silence = self._candidate, self._continues, self._silence
@@ -304,7 +243,7 @@ class Segmenter:
         self._silence = silence
 
     def _open(
-        self, frames: list[_Frame], continues: UtteranceId | None, events: list[GateEvent]
+        self, frames: list[Frame], continues: UtteranceId | None, events: list[GateEvent]
     ) -> None:
         self._note(f"open {len(frames)}{' continues' if continues else ''}")
         onset = next((frame.at for frame in frames if frame.voiced), None)
@@ -315,17 +254,17 @@ class Segmenter:
         for frame in frames:
             self._emit(frame, events)
 
-    def _while_open(self, frame: _Frame, events: list[GateEvent]) -> None:
+    def _while_open(self, frame: Frame, events: list[GateEvent]) -> None:
         assert self._id is not None
         self._silence = 0 if frame.voiced else self._silence + 1
-        if self._sent + len(self._held) >= self._hold_after:
+        if self._sent + len(self._held) >= self._go_by.hold_after:
             self._held.append(frame)
             events.append(UtteranceHeld(self._id, frame.pcm))
         else:
             self._emit(frame, events)
-        if self._silence >= self._hangover:
+        if self._silence >= self._go_by.hangover:
             self._end(EndReason.COMMIT, events)
-        elif self._sent + len(self._held) >= self._maximum:
+        elif self._sent + len(self._held) >= self._go_by.maximum:
             self._cut(events)
         self._pause_if_silent(events)
 
@@ -349,7 +288,7 @@ class Segmenter:
             self._candidate, self._continues = rest, previous
         self._silence = silence
 
-    def _emit(self, frame: _Frame, events: list[GateEvent]) -> None:
+    def _emit(self, frame: Frame, events: list[GateEvent]) -> None:
         assert self._id is not None
         if frame.voiced and self._paused:
             self._paused = False
@@ -372,7 +311,7 @@ class Segmenter:
             self._id,
             at=self._voiced_until,
             reason=reason,
-            audio_ms=self._sent_voiced * self._gate.frame_ms,
+            audio_ms=self._sent_voiced * self._frame_ms,
             lost_ms=round(self._lost * 1000 / RATE),
         )
         self._note(f"end {reason.value} {ended.audio_ms} {ended.lost_ms}")
@@ -381,9 +320,9 @@ class Segmenter:
 
     def _gap(self, lost: int, events: list[GateEvent]) -> int:
         """`lost` samples are missing before the next frame; how many of them are a hole."""
-        silence = lost * 1000 / RATE / self._gate.frame_ms
+        silence = lost * 1000 / RATE / self._frame_ms
         heard = self._id is not None or self._candidate is not None
-        if heard and self._silence + silence < self._hangover:
+        if heard and self._silence + silence < self._go_by.hangover:
             self._silence += int(silence)
             return lost
         if self._id is not None:
@@ -396,23 +335,8 @@ class Segmenter:
     def _clear(self) -> None:
         """Back to closed, with nothing remembered."""
         self._id = self._candidate = self._continues = None
-        self._before.clear()
-        self._window.clear()
+        self._onset.clear()
         self._held = []
         self._paused = False
         self._silence = self._sent = self._sent_voiced = self._lost = 0
         self._voiced_until = 0.0
-
-
-def _merged(events: list[GateEvent]) -> list[GateEvent]:
-    """The same events, with neighbouring audio of one utterance as one."""
-    merged: list[GateEvent] = []
-    for _, same in itertools.groupby(events, key=lambda event: (type(event), event.id)):
-        first, *more = same
-        if more and isinstance(first, UtteranceAudio | UtteranceHeld):
-            run = [first, *more]
-            pcm = b"".join(each.pcm for each in run if isinstance(each, type(first)))
-            merged.append(type(first)(first.id, pcm))
-        else:
-            merged += [first, *more]
-    return merged

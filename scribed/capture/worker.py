@@ -20,6 +20,7 @@ from scribed import clock
 from scribed.backoff import Backoff
 from scribed.capture.conditioning import Conditioner
 from scribed.capture.ear import Ear
+from scribed.capture.gate import Gate, GateEvent
 from scribed.capture.hearing import Hearing, SourceEnded
 from scribed.capture.heed import Heed
 from scribed.capture.keeping import Keeping
@@ -30,7 +31,6 @@ from scribed.capture.posting import Posting
 from scribed.capture.presence import Presence
 from scribed.capture.proof import Sound
 from scribed.capture.recorder import Recorder
-from scribed.capture.segmenter import Gate, GateEvent
 from scribed.capture.waits import READ_S, Waits
 from scribed.errors import SourceError
 from scribed.interfaces import EndOfInput, Source, Vad

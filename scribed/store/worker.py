@@ -12,7 +12,7 @@ import logging
 import select
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from scribed import clock, config, kinds
@@ -28,10 +28,8 @@ from scribed.model import (
     Outcome,
     Reply,
     Retuned,
-    SegmentEvent,
     SeqReserved,
     UtteranceAudio,
-    UtteranceCut,
     UtteranceHeld,
 )
 from scribed.recording import KeepRecording, Record, RecordingKept
@@ -45,6 +43,7 @@ from scribed.store.ledger import Ledger, LedgerError
 from scribed.store.numbers import Numbers
 from scribed.store.pages import PAGE, Restating
 from scribed.store.pending import Remember
+from scribed.store.posts import Close, Post, Reserve, Retune
 from scribed.store.recordings import Recordings
 from scribed.store.recovery import CLEAN, LAST_FRAME, Recovery
 from scribed.store.report import Report
@@ -67,46 +66,6 @@ LOOK_S = 1.0
 """How often the limits are looked at while audio comes in."""
 FEED_S = 0.1
 """How soon to go on where a peer's mailbox is full."""
-
-
-@dataclass(frozen=True, slots=True)
-class Reserve:
-    """Capture runs low: make the numbers from `next_seq` on safe to use."""
-
-    next_seq: int
-
-
-@dataclass(frozen=True, slots=True)
-class Retune:
-    """Hold other limits: those of the disk, and how long texts are kept."""
-
-    number: int
-    spool: config.Spool
-
-
-@dataclass(frozen=True, slots=True)
-class Close(Stop):
-    """The last item: keep everything and end; `next_seq` is the first number not used."""
-
-    next_seq: int | None = None
-
-
-Post = (
-    SegmentEvent
-    | Final
-    | Closed
-    | Delivered
-    | Load
-    | LinkWell
-    | UtteranceHeld
-    | UtteranceCut
-    | Reserve
-    | Retune
-    | Command
-    | Remember
-    | KeepRecording
-    | Stop
-)
 
 
 class Store(Worker):

@@ -13,8 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from scribed.capture.gate import Gate
 from scribed.capture.posting import SETTLING
-from scribed.capture.segmenter import Gate
 from scribed.capture.sources.pcm import StdinSource
 from scribed.capture.worker import Capture
 from scribed.config import Audio

@@ -11,8 +11,8 @@ import pytest
 from scribed import parts
 from scribed.capture.conditioning import Conditioner
 from scribed.capture.ear import Ear
+from scribed.capture.gate import Gate
 from scribed.capture.proof import DEAF_S, Kind
-from scribed.capture.segmenter import Gate
 from scribed.capture.shaping import Gain
 from scribed.capture.vad import WebRtcVad
 from scribed.config import Audio

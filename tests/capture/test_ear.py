@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scribed.capture.ear import Ear
+from scribed.capture.gate import Gate
 from scribed.capture.posting import SETTLING, Posting
-from scribed.capture.segmenter import Gate
 from scribed.model import (
     RATE,
     SAMPLE_BYTES,

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scribed.capture.segmenter import Gate, GateEvent, Segmenter
+from scribed.capture.gate import Gate, GateEvent
+from scribed.capture.segmenter import Segmenter
 from scribed.model import (
     RATE,
     SAMPLE_BYTES,

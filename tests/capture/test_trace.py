@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scribed.capture.ear import Ear
+from scribed.capture.gate import Gate
 from scribed.capture.recorder import Recorder
 from scribed.capture.replaying import Notebook, new_ear, replay
-from scribed.capture.segmenter import Gate
 from scribed.capture.vad import STATE_BYTES, WebRtcVad
 from scribed.interfaces import Vad
 from scribed.model import (

@@ -9,7 +9,7 @@ import pytest
 
 from scribed.capture.ear import Ear
 from scribed.capture.floor import Floor
-from scribed.capture.segmenter import Gate, GateEvent
+from scribed.capture.gate import Gate, GateEvent
 from scribed.capture.two_stage import AWAKE_MS, LENT_MS, TRUSTED_MS, Confirmation, TwoStage
 from scribed.capture.vad import WebRtcVad
 from scribed.model import (

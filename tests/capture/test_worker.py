@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from scribed import clock
+from scribed.capture.gate import Gate
 from scribed.capture.hearing import SourceEnded
-from scribed.capture.segmenter import Gate
 from scribed.capture.sources.alsa import AlsaSource
 from scribed.capture.sources.pcm import FileSource
 from scribed.capture.worker import Flush, Mute

@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import pytest
 
+from scribed.capture.gate import Gate
 from scribed.capture.orders import Retune
-from scribed.capture.segmenter import Gate
 from scribed.capture.sources.pcm import StdinSource
 from scribed.capture.worker import RETUNE_S, Mute
 from scribed.config import Audio, Echo, Listen, Motion

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from scribed.capture.gate import Gate
 from scribed.capture.recorder import Recorder
-from scribed.capture.segmenter import Gate
 from scribed.capture.vad import WebRtcVad
 from scribed.config import Config
 from scribed.model import Block, Device

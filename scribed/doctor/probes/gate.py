@@ -7,7 +7,7 @@ import random
 from array import array
 
 from scribed.capture.ear import Ear
-from scribed.capture.segmenter import Gate, GateEvent
+from scribed.capture.gate import Gate, GateEvent
 from scribed.capture.vad import WebRtcVad
 from scribed.interfaces import Vad
 from scribed.model import RATE, Block, UtteranceEnded, UtteranceId, UtteranceStarted
