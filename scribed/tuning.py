@@ -27,7 +27,8 @@ FLOOR_SHARE = 0.2
 """In quiet the median is the floor; where somebody speaks the level below which so many frames
 are: who reads aloud pauses for a fifth of the time."""
 STARTS = ((60, 120), (100, 200), (160, 300))
-"""`start_ms` and `start_window_ms` that are tried, with each aggressiveness."""
+"""`start_ms` and `start_window_ms` that are tried, with each aggressiveness; where the engine is
+`webrtc`, with two stages too."""
 WORTH = 0.005
 """A difference of less speech heard is none."""
 PAUSE_MIN_MS, PAUSE_MAX_MS = 100, 1200
@@ -161,19 +162,23 @@ def _best_gate(
     set where none is better."""
     vad = config.vad
     tried: list[tuple[dict[str, Any], Score]] = []
-    for aggressiveness in range(4):
-        for start_ms, window_ms in STARTS:
-            values = {
-                "vad.aggressiveness": aggressiveness,
-                "vad.start_ms": start_ms,
-                "vad.start_window_ms": window_ms,
-            }
-            tried.append((values, score(hear(values), loud, frame_ms)))
+    engines = dict.fromkeys((vad.engine, "two_stage"))
+    for engine, aggressiveness, (start_ms, window_ms) in itertools.product(
+        engines, range(4), STARTS
+    ):
+        values = {
+            "vad.engine": engine,
+            "vad.aggressiveness": aggressiveness,
+            "vad.start_ms": start_ms,
+            "vad.start_window_ms": window_ms,
+        }
+        tried.append((values, score(hear(values), loud, frame_ms)))
     most = max(now.heard, *(found.heard for _, found in tried))
     good = [each for each in tried if each[1].heard >= most - WORTH]
 
     def distance(values: Mapping[str, Any]) -> float:
         turned = abs(values["vad.aggressiveness"] - vad.aggressiveness)
+        turned += values["vad.engine"] != vad.engine
         return float(turned + abs(values["vad.start_ms"] - vad.start_ms) / 100)
 
     if not good or (now.heard >= most - WORTH and now.false <= min(s.false for _, s in good)):

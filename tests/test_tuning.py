@@ -65,6 +65,14 @@ def test_a_gate_that_opens_for_noise_is_made_stricter_and_no_more_than_needed() 
     assert "0 false openings instead of 2" in proposal.why
 
 
+def test_a_second_stage_is_proposed_where_only_that_helps() -> None:
+    def two(values: Mapping[str, Any]) -> Decisions:
+        return opened(PLAN, "s" if values.get("vad.engine") == "two_stage" else "sn")
+
+    found = advise(room(PLAN), Config(vad=Vad(engine="webrtc")), two)
+    assert [(each.key, each.new) for each in found.proposals] == [("vad.engine", "two_stage")]
+
+
 def test_where_all_is_well_nothing_is_proposed() -> None:
     assert advice(config=Config(vad=Vad(aggressiveness=3))).now.false == 2
     found = advise(room(PLAN), Config(), lambda _values: opened(PLAN, "s"))
