@@ -66,6 +66,16 @@ class Remembering(Protocol):
 
 
 @runtime_checkable
+class Adapting(Vad, Protocol):
+    """A `Vad` that goes by the noise of the room it is in."""
+
+    def resume(self) -> None:
+        """What comes next follows after a pause, from the same microphone: as `reset()`, but the
+        noise of the room is known."""
+        ...
+
+
+@runtime_checkable
 class Judge(Vad, Protocol):
     """A `Vad` that says why."""
 

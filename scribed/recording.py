@@ -13,13 +13,14 @@ Notes are what was done to the gate (`DONE_TO_IT`) and what it did (`IT_DID`).
 
 from __future__ import annotations
 
+import re
 import struct
 from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 
-from scribed.model import RATE, SAMPLE_BYTES, Command, Verdict, pcm_bytes
+from scribed.model import RATE, SAMPLE_BYTES, Command, EndReason, Verdict, pcm_bytes
 
 VERSION = 1
 CHUNK = b"scrd"
@@ -30,13 +31,21 @@ VOICES = "".join(verdict.value for verdict in Verdict)
 VOICED = Verdict.VOICED.value
 CLOSED, CANDIDATE, OPEN = GATE = ".?="
 """Closed; a candidate, which may become an utterance; an utterance is open."""
-DONE_TO_IT = ("lost", "close", "reset")
-"""`lost SAMPLES` before the frame, `close REASON` from outside, `reset`: what follows is new."""
+DONE_TO_IT = ("lost", "close", "reset", "again")
+"""`lost SAMPLES` before the frame, `close REASON` from outside, `reset`: what follows is new,
+`again`: it follows after a pause."""
 IT_DID = ("open", "end", "pause", "resume")
 """`open FRAMES [continues]`: with so many frames, the pre-roll among them; `end REASON AUDIO_MS
 LOST_MS`; `pause` and `resume` as `vad.early_commit_ms` has it."""
 
 Note = tuple[int, str]
+
+_REASON = "|".join(reason.value for reason in EndReason)
+_WORDS = re.compile(
+    rf"lost -?\d{{1,15}}|close ({_REASON})|reset|again|open \d{{1,9}}( continues)?"
+    rf"|end ({_REASON}) \d{{1,9}} \d{{1,9}}|pause|resume"
+)
+_FRAMES_MS = (10, 20, 30)
 
 _FMT = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, RATE, RATE * SAMPLE_BYTES, SAMPLE_BYTES, 16)
 
@@ -175,12 +184,16 @@ def decode(content: bytes) -> tuple[Recording, str] | None:
             raise ValueError("it was made by a later version of scribed")
         head = msgspec.json.decode(line, type=_Head)
         notes = tuple(map(_note, rest))
-        frame_bytes = pcm_bytes(int(head.settings["audio.frame_ms"]))
+        frame_ms = head.settings["audio.frame_ms"]
     except (msgspec.MsgspecError, UnicodeDecodeError, KeyError, TypeError) as exc:
         raise ValueError(f"its decisions cannot be read: {exc}") from exc
-    fits = len(pcm) == frame_bytes * len(voices) and len(voices) == len(gate)
+    if frame_ms not in _FRAMES_MS:
+        raise ValueError("its decisions cannot be read: audio.frame_ms is 10, 20 or 30")
+    fits = len(pcm) == pcm_bytes(frame_ms) * len(voices) and len(voices) == len(gate)
     if not fits or set(voices) - set(VOICES) or set(gate) - set(GATE):
         raise ValueError("its sound and its decisions do not belong together: it was cut")
+    if head.stand is not None and not _is_possible(head.stand.gate, voices):
+        raise ValueError("its decisions cannot be read: no gate stands like that")
     recording = Recording(
         pcm=pcm,
         decisions=Decisions(voices, gate, notes),
@@ -201,8 +214,8 @@ def utterances(decisions: Decisions, frame_ms: int) -> list[dict[str, Any]]:
     """Each with its first sample (pre-roll included), its end and why: `start_ms` is None where it
     began before, `end_ms` where it goes on."""
     found: list[dict[str, Any]] = []
-    is_open = decisions.notes[:1] != () and decisions.notes[0][1].startswith("end")
-    if is_open:
+    turns = [words for _, words in decisions.notes if words.startswith(("open", "end"))]
+    if turns[0].startswith("end") if turns else OPEN in decisions.gate:
         found.append({"start_ms": None, "end_ms": None, "reason": None, "audio_ms": None})
     for frame, words in decisions.notes:
         word, *values = words.split(" ")
@@ -217,9 +230,18 @@ def utterances(decisions: Decisions, frame_ms: int) -> list[dict[str, Any]]:
 
 def _note(line: str) -> Note:
     frame, _, words = line.partition(" ")
-    if not frame.isdecimal() or words.split(" ")[0] not in DONE_TO_IT + IT_DID:
+    if not re.fullmatch("[0-9]{1,9}", frame) or not _WORDS.fullmatch(words):
         raise ValueError(f"its decisions cannot be read: {line!r:.60} is no note")
     return int(frame), words
+
+
+def _is_possible(gate: GateStand, voices: str) -> bool:
+    counts = (gate.silence, gate.sent, gate.sent_voiced, gate.lost)
+    return (
+        voices.startswith(gate.before)
+        and 0 <= gate.window <= len(gate.before)
+        and all(0 <= count < 1 << 53 for count in counts)
+    )
 
 
 def _chunks(content: bytes) -> dict[bytes, bytes]:

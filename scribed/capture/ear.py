@@ -11,7 +11,7 @@ from scribed.capture.levels import Meter, quietest
 from scribed.capture.proof import Proof, Sound
 from scribed.capture.segmenter import Segmenter
 from scribed.capture.trace import Trace, Witness
-from scribed.interfaces import Judge, Remembering, Vad
+from scribed.interfaces import Adapting, Judge, Remembering, Vad
 from scribed.model import (
     SAMPLE_BYTES,
     Block,
@@ -140,11 +140,27 @@ class Ear:
     def reset(self) -> None:
         """What is heard next does not follow what was heard before."""
         self._vad.reset()
-        if self._conditioner:
-            self._conditioner.reset()
         self._proof.anew()
-        if self._witness is not None:
-            self._witness.noted([(0, "reset")])
+        self._begin_anew("reset")
+
+    def resume(self) -> None:
+        """What is heard next follows after a pause, in which it was at most overheard."""
+        if isinstance(self._vad, Adapting):
+            self._vad.resume()
+        else:
+            self._vad.reset()
+        self._begin_anew("again")
+
+    def overhear(self, block: Block, *, measure: bool) -> None:
+        """`block` is not to be listened to: look whether the microphone lives, and `measure` it."""
+        self._proof.part(block.pcm)
+        if not measure:
+            return
+        every = METER_EVERY * self._frame_bytes
+        for start in range(0, len(block.pcm), every):
+            frame = block.pcm[start : start + self._frame_bytes]
+            self._meter.look(frame)
+            self._proof.frame(frame, voiced=False, stands_for=self._metered_samples)
 
     def lose(self) -> None:
         """The source is gone, and what was wrong with its sound."""
@@ -196,6 +212,12 @@ class Ear:
                 self._meter.add(frame, voiced=voiced)
                 self._proof.frame(frame, voiced=voiced, stands_for=self._metered_samples)
         return decisions
+
+    def _begin_anew(self, note: str) -> None:
+        if self._conditioner:
+            self._conditioner.reset()
+        if self._witness is not None:
+            self._witness.noted([(0, note)])
 
     def _hear_with(self, vad: Vad) -> None:
         self._vad = vad

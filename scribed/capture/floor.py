@@ -46,9 +46,13 @@ class Floor:
         """The floor; None: not enough was heard."""
         return None if self._floor is None else dbfs(self._floor)
 
+    def resume(self) -> None:
+        """What is heard next follows after a pause: only the noise was the same."""
+        self._recent.clear()
+
     def reset(self) -> None:
         """Forget all that was heard."""
-        self._recent.clear()
+        self.resume()
         self._levels.clear()
         self._sorted.clear()
         self._floor: float | None = None
@@ -59,9 +63,11 @@ class Floor:
         return self._frames, list(self._recent), list(self._levels)
 
     def restore(self, state: FloorState) -> None:
-        """Remember that instead."""
+        """Remember that instead; `ValueError` where there is no such memory."""
         self.reset()
         self._frames, recent, levels = state
+        if not all(level >= 0 for level in levels):  # nor "not a number"
+            raise ValueError("that is not how a noise floor remembers")
         self._recent.extend(recent)
         self._levels.extend(levels)
         self._sorted.extend(sorted(levels))

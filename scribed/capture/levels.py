@@ -75,15 +75,20 @@ class Meter:
 
     def add(self, frame: bytes, *, voiced: bool) -> None:
         """Measure `frame`, internal audio of any length."""
-        heard = power(frame, METER_EVERY_SAMPLES)
-        self.level_dbfs = dbfs(heard)
+        heard = self.look(frame)
         self._recent.append(heard if voiced else None)
         if voiced:
             self._voiced_sum += heard
             self._voiced += 1
         else:
             self._unvoiced += 1
-            self._follow_noise(self.level_dbfs)
+            self._follow_noise(dbfs(heard))
+
+    def look(self, frame: bytes) -> float:
+        """Measure the level of `frame` alone; return its mean power."""
+        heard = power(frame, METER_EVERY_SAMPLES)
+        self.level_dbfs = dbfs(heard)
+        return heard
 
     @property
     def utterance_dbfs(self) -> float | None:

@@ -104,7 +104,10 @@ def replay(recording: Recording, vad: Vad, gate: Gate, *, alike: bool = True) ->
 
 
 def _do(ear: Ear, word: str, values: list[str]) -> None:
-    if word == "reset":
-        ear.reset()
-    else:
-        ear.close(EndReason(values[0]))
+    match word:
+        case "reset":
+            ear.reset()
+        case "again":
+            ear.resume()
+        case _:
+            ear.close(EndReason(values[0]))

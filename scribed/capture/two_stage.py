@@ -149,8 +149,13 @@ class TwoStage:
         return self.verdict is Verdict.VOICED
 
     def reset(self) -> None:
-        self._first.reset()
+        self.resume()
         self._floor.reset()
+
+    def resume(self) -> None:
+        """See `Adapting`."""
+        self._first.reset()
+        self._floor.resume()
         if self._confirmation:
             self._confirmation.reset()
         self._lent = 0

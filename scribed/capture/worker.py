@@ -22,7 +22,7 @@ from scribed.capture.conditioning import Conditioner
 from scribed.capture.ear import Ear
 from scribed.capture.gate import Gate, GateEvent
 from scribed.capture.hearing import Hearing, SourceEnded
-from scribed.capture.heed import Heed
+from scribed.capture.heed import NOT_LISTENING, Heed
 from scribed.capture.keeping import Keeping
 from scribed.capture.losses import Losses
 from scribed.capture.numbering import Numbering
@@ -267,6 +267,8 @@ class Capture(Worker):
         if not source.live or self._posting.has_room():
             self._losses.end_drop()
             heeded = self._listen_to(block)
+            if heeded is None:
+                self._ear.overhear(block, measure=self.report.deaf_to == NOT_LISTENING)
             events = [] if heeded is None else self._ear.hear(heeded)
             self._report_heard(end_at, samples)
             self._presence.judged(self.report.sound.fault)
@@ -312,7 +314,7 @@ class Capture(Worker):
         if was is None:
             self._cut_short(EndReason.GATED)
         elif deaf_to is None:
-            self._ear.reset()
+            self._ear.resume()
         self.report = self.report._replace(deaf_to=deaf_to)
         self.supervisor.put(Attention(deaf_to))
 

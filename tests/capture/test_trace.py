@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 from array import array
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -26,7 +27,7 @@ from scribed.model import (
     UtteranceStarted,
     pcm_bytes,
 )
-from scribed.recording import Record, Recording, decode, encode
+from scribed.recording import Decisions, Record, Recording, decode, encode, utterances
 
 MICROPHONE = Device("hw:CARD=Mic", 48_000, 2, "open")
 T = "2026-06-01T09:30:02.000Z"
@@ -109,6 +110,7 @@ ACTS = st.one_of(
     st.tuples(st.just("lose"), st.integers(1, 9000)),
     st.tuples(st.just("close"), st.sampled_from(FROM_OUTSIDE)),
     st.tuples(st.just("reset"), st.none()),
+    st.tuples(st.just("resume"), st.none()),
 )
 
 
@@ -141,8 +143,10 @@ def test_whatever_was_heard_and_done_a_recording_heard_again_gives_each_byte(
             position += what
         elif act == "close":
             ear.close(what)
-        else:
+        elif act == "reset":
             ear.reset()
+        else:
+            ear.resume()
     if isinstance(flight.take(Record("command", "", COMMAND), MICROPHONE), CommandError):
         return
     flight.kept()
@@ -252,6 +256,63 @@ def test_what_is_no_recording_and_what_was_cut_is_told_apart() -> None:
         decode(whole.replace(b'"v":1', b'"v":2'))
     with pytest.raises(ValueError, match="cannot be read"):
         decode(whole.replace(b'"v":1', b'"v":['))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "lost",
+        "lost much",
+        "close",
+        "close door",
+        "open",
+        "open 1 2",
+        "end commit",
+        "end x 1 2",
+    ],
+)
+def test_a_note_that_nobody_wrote_is_refused(words: str) -> None:
+    flight = recorder()
+    new_ear_for(flight).hear(Block(sound("." * 30), 0, 0.0))
+    recording = taken(flight)
+    decisions = replace(recording.decisions, notes=((3, words),))
+    with pytest.raises(ValueError, match="is no note"):
+        decode(encode(replace(recording, decisions=decisions), T))
+
+
+@settings(deadline=None, max_examples=300)
+@given(data=st.data())
+def test_whatever_is_in_the_file_it_is_heard_or_refused_in_words(data: st.DataObject) -> None:
+    """No answer but `ValueError` and one that has a decision for each frame."""
+    flight = recorder(30.0)
+    ear = new_ear_for(flight)
+    ear.hear(Block(sound("." * 10 + "#" * 30 + "." * 20), 0, 0.0))
+    content = bytearray(encode(taken(flight), T))
+    end = content.index(b"data")
+    for _ in range(data.draw(st.integers(1, 4))):
+        at = data.draw(st.integers(44, end - 1))
+        content[at] = data.draw(st.sampled_from(b'0123456789-.#=?~x e\n{}[],"truefalsn'))
+    try:
+        found = decode(bytes(content))
+        if found is None:
+            return
+        recording = found[0]
+        utterances(recording.decisions, recording.frame_ms)
+        gate = Gate(frame_ms=recording.frame_ms, hangover_ms=200)
+        again = replay(recording, Voices(), gate)
+    except ValueError:
+        return
+    assert len(again.voices) == len(again.gate) == len(recording.decisions.gate)
+
+
+def test_an_utterance_that_is_open_from_end_to_end_is_one_and_so_is_one_that_is_closed() -> None:
+    began = {"start_ms": None, "end_ms": None, "reason": None, "audio_ms": None}
+    assert utterances(Decisions("##", "=="), 20) == [began]
+    cut = Decisions("##", "=.", ((1, "close muted"), (1, "end muted 500 0")))
+    assert utterances(cut, 20) == [began | {"end_ms": 20, "reason": "muted", "audio_ms": 500}]
+    assert utterances(Decisions("..", ".."), 20) == []
+    told = utterances(Decisions("##", "?=", ((0, "lost 9"), (1, "open 2"))), 20)
+    assert told == [began | {"start_ms": 0}]
 
 
 def test_another_vad_cannot_go_on_but_may_begin_anew() -> None:

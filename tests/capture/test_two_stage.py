@@ -116,6 +116,17 @@ def test_what_the_model_has_once_confirmed_it_need_not_confirm_in_every_syllable
     assert said[voiced_ms // FRAME_MS :].startswith("xxx")
 
 
+@pytest.mark.parametrize("model", [None, Ears()])
+def test_a_pause_in_which_nothing_was_to_be_heard_forgets_the_voice_and_not_the_noise(
+    model: Ears | None,
+) -> None:
+    vad = two_stage(model)
+    verdicts(vad, sound(NOISE, 4000) + sound(VOICE, 300))
+    vad.resume()
+    assert set(verdicts(vad, sound(NOISE, 1000, seed=3))) == {"~"}
+    assert "#" in verdicts(vad, sound(VOICE, 300))
+
+
 def test_after_a_reset_it_decides_as_if_it_were_new() -> None:
     vad = two_stage(Ears())
     pcm = sound(NOISE, 3000) + sound(VOICE, 500) + sound(NOISE, 1000)

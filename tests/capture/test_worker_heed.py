@@ -16,6 +16,8 @@ from scribed.config import Echo
 from scribed.config import Listen as ListenSection
 from scribed.model import (
     RATE,
+    Alert,
+    AlertCleared,
     Attention,
     Block,
     Command,
@@ -28,6 +30,7 @@ from scribed.model import (
 )
 from scribed.worker import Stop
 from tests.capture.rig import Asked, Rig, silence, until, voice
+from tests.capture.test_worker_proof import sounds
 
 ECHO = Echo(lead_ms=200, tail_ms=500, max_s=2.0)
 BEGAN = 1000.0
@@ -63,9 +66,9 @@ class Script:
 class Stage:
     """The capture thread, and the time that goes by in what it hears."""
 
-    def __init__(self, heed: Heed) -> None:
+    def __init__(self, heed: Heed, **options: Any) -> None:
         self.script = Script()
-        self.rig = Rig(lambda: self.script, reopen=True, heed=heed)
+        self.rig = Rig(lambda: self.script, reopen=True, heed=heed, **options)
 
     def plays(self, pcm: bytes) -> None:
         before = self.rig.capture.report.samples
@@ -202,6 +205,24 @@ def test_on_request_only_what_begins_in_the_window_is_an_utterance(on_request: S
     on_request.plays(silence(1000) + voice(1000) + silence(500))
     assert len(on_request.rig.started) == 1
     assert on_request.attention == [None, "not_listening"]
+
+
+def test_a_dead_microphone_is_found_though_nobody_asks_for_it() -> None:
+    heed = Heed(listen=ListenSection(mode="on_request", window_s=0.5))
+    stage = Stage(heed, silent_s=2.0)
+    with stage.rig:
+        stage.plays(sounds(10))
+        report = stage.rig.capture.report
+        assert report.level_dbfs == pytest.approx(-25.0, abs=1.0)
+        assert report.sound.fault is None
+        stage.plays(silence(900))
+        stage.listen()
+        stage.plays(silence(1600))
+        (alert,) = stage.rig.of("main", Alert)
+        assert (alert.code, alert.message) == ("silent_device", "script: digital silence for 2 s")
+        stage.plays(sounds(12))
+        assert stage.rig.of("main", AlertCleared) == [AlertCleared("silent_device")]
+    assert stage.rig.started == []
 
 
 def test_what_began_inside_the_window_is_heard_to_its_end(on_request: Stage) -> None:
