@@ -6,11 +6,12 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from typing import Any
 from urllib.parse import urlsplit
 
-from scribed.config import Audio, Config, ElevenLabs, ProviderSection
+from scribed.config import Audio, Config, ElevenLabs, ProviderSection, Recorder
 from scribed.endpoints import is_loopback
 from scribed.text import slug
 
@@ -24,6 +25,7 @@ MAX_FAST_WORDS, MAX_FAST_WORD = 32, 40
 """Each is looked for in each partial; and a phrase that is longer is no word of command."""
 MIN_VAD_THRESHOLD = 0.1
 MIN_KEEPALIVE_MS = 500
+_RECORDED_PER_S = 33_000
 _MAX_SHOWN = 80
 _MAY_HOLD_A_SECRET = frozenset(
     [
@@ -53,6 +55,7 @@ def contradictions(config: Config) -> list[str]:
             f"spool.runtime_max_mb: {spool.runtime_max_mb} is more than spool.max_mb = "
             f"{spool.max_mb}; make it at most as much: what is in the one has to fit into the other"
         )
+    problems += _recorder_problems(config.recorder)
     problems += _provider_problems(config.provider)
     problems += _elevenlabs_problems(config.provider.elevenlabs)
     problems += _fast_word_problems(config.transcript.fast_words)
@@ -67,6 +70,17 @@ def contradictions(config: Config) -> list[str]:
             "say in cost.daily_limit_s how many seconds a day may cost"
         )
     return problems
+
+
+def _recorder_problems(recorder: Recorder) -> list[str]:
+    """A recording is as long as is kept, and up to 2 s more, with two characters for each frame."""
+    needed = math.ceil((recorder.seconds + 2) * _RECORDED_PER_S / 2**20)
+    if not recorder.seconds or recorder.max_mb >= needed:
+        return []
+    return [
+        f"recorder.max_mb: {recorder.max_mb} has no room for one recording of recorder.seconds = "
+        f"{recorder.seconds}; make it at least {needed}"
+    ]
 
 
 def refusal(path: str, value: Any, allowed: str) -> str:

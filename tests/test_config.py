@@ -371,6 +371,11 @@ def test_the_ends_of_a_range_are_in_it_and_what_is_beyond_is_told_both(
             "spool.runtime_max_mb: 32 is more than spool.max_mb = 16; make it at most as much: "
             "what is in the one has to fit into the other",
         ),
+        (
+            "recorder = {seconds = 60, max_mb = 1}",
+            "recorder.max_mb: 1 has no room for one recording of recorder.seconds = 60.0; "
+            "make it at least 2",
+        ),
         ("retry.initial_s = 60", "retry.initial_s: 60.0 is longer than retry.max_s = 30.0"),
         (
             'mqtt.password_file = "/run/password"',

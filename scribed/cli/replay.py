@@ -12,6 +12,7 @@ from scribed.capture.replaying import replay
 from scribed.cli import strips
 from scribed.config import Config
 from scribed.configfile import parse
+from scribed.contradictions import UNFIT
 from scribed.errors import ConfigError, ExitStatus, ScribedError
 from scribed.model import seconds
 from scribed.recording import MAX_BYTES, Decisions, Recording, decode, utterances
@@ -124,8 +125,9 @@ def _told(decisions: Decisions, frame_ms: int) -> dict[str, Any]:
 def _print(recording: Recording, said: dict[str, Any], found: Decisions, *, changed: bool) -> None:
     device = f"{recording.device or 'no device'}, {recording.device_rate} Hz"
     about = f" ({recording.about})" if recording.about else ""
-    print(f"{said['audio_ms'] / 1000:.1f} s from {said['t']}: {device}")
-    print(f"recorded by scribed {recording.version} because of: {recording.trigger}{about}")
+    by = f"recorded by scribed {recording.version} because of: {recording.trigger}{about}"
+    for line in (f"{said['audio_ms'] / 1000:.1f} s from {said['t']}: {device}", by):
+        print(UNFIT.sub("?", line))  # the file may be anybody's
     print(strips.LEGEND)
     both = [("recorded", recording.decisions)]
     if not said["same"]:

@@ -151,12 +151,14 @@ def _listen(source: Source, config: Config, most_s: float, shown: Strip | None) 
     notebook = Notebook()
     hear, heard = _hear(config, notebook), bytearray()
     most = round(most_s * RATE) * SAMPLE_BYTES
+    heard_at, stall_s = time.monotonic(), parts.stall_s(config.audio)
     try:
         while len(heard) < most:
             block = source.read()
             if block is None:
-                time.sleep(LOOK_S)
+                _wait(source, time.monotonic() - heard_at, stall_s)
                 continue
+            heard_at = time.monotonic()
             before = notebook.pieces
             hear(block)
             heard += block.pcm
@@ -171,6 +173,13 @@ def _listen(source: Source, config: Config, most_s: float, shown: Strip | None) 
     if shown:
         shown.end()
     return bytes(heard)
+
+
+def _wait(source: Source, silent_s: float, stall_s: float) -> None:
+    """For more; raises `SourceError` where a microphone has given nothing for too long."""
+    if source.live and silent_s > stall_s:
+        raise SourceError(f"{source.device.name}: no frames for {stall_s} s")
+    time.sleep(LOOK_S)
 
 
 class Strip:

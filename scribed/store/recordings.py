@@ -123,6 +123,8 @@ class Recordings:
 
     def _make_room(self, nbytes: int) -> None:
         """Raises `OSError` where there is none."""
+        if nbytes > self._max_bytes:
+            raise OSError(f"{nbytes} bytes are more than recorder.max_mb")
         files = sorted((path.stat().st_mtime, path) for path in self._directory.glob("*.wav"))
         sizes = {path: path.stat().st_size for _, path in files}
         used = sum(sizes.values())
@@ -133,8 +135,6 @@ class Recordings:
             used -= sizes[path]
         if not nbytes:
             return
-        if nbytes > self._max_bytes:
-            raise OSError(f"{nbytes >> 20} MB are more than recorder.max_mb")
         stat = os.statvfs(self._directory)
         if stat.f_bavail * stat.f_frsize - nbytes < self._min_free:
             raise OSError("the disk is full (spool.min_free_mb)")

@@ -126,8 +126,14 @@ def test_live_it_shows_decisions_until_ctrl_c_and_then_the_summary(
     assert "be quiet for 0.5 s" in said
     assert "utterances, " in rest
 
-    mic.on("busy")
+    mic.on("stalled")
     shell.environ |= asound.environment()
+    stalled = shell.scribed("tune", "-c", path, "--quiet", "0.5")
+    assert stalled.status == 1
+    assert "no frames for 1.5 s" in stalled.err
+
+    mic.off("stalled")
+    mic.on("busy")
     busy = shell.scribed("tune", "-c", path)
     assert busy.status == 1
     assert "mic" in busy.err

@@ -118,10 +118,11 @@ def test_the_oldest_go_where_there_are_too_many_and_what_is_too_old_goes(shelf: 
 
 
 def test_what_does_not_fit_is_refused_in_words(shelf: Shelf) -> None:
+    shelf.keep()
     reply = shelf.keep(60.0)
     assert reply.error is not None
     assert "recorder.max_mb" in reply.error.message
-    assert shelf.names() == []
+    assert len(shelf.names()) == 1, "nothing has to go for what has no room anyway"
 
 
 def test_a_directory_that_cannot_be_made_is_an_answer_and_no_crash(tmp_path: Path) -> None:
