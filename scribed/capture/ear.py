@@ -151,11 +151,9 @@ class Ear:
             self._vad.reset()
         self._begin_anew("again")
 
-    def overhear(self, block: Block, *, measure: bool) -> None:
-        """`block` is not to be listened to: look whether the microphone lives, and `measure` it."""
+    def overhear(self, block: Block) -> None:
+        """Look whether it is sound at all; it is not to be listened to."""
         self._proof.part(block.pcm)
-        if not measure:
-            return
         every = METER_EVERY * self._frame_bytes
         for start in range(0, len(block.pcm), every):
             frame = block.pcm[start : start + self._frame_bytes]

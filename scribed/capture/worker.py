@@ -267,8 +267,8 @@ class Capture(Worker):
         if not source.live or self._posting.has_room():
             self._losses.end_drop()
             heeded = self._listen_to(block)
-            if heeded is None:
-                self._ear.overhear(block, measure=self.report.deaf_to == NOT_LISTENING)
+            if heeded is None and self.report.deaf_to == NOT_LISTENING:
+                self._ear.overhear(block)
             events = [] if heeded is None else self._ear.hear(heeded)
             self._report_heard(end_at, samples)
             self._presence.judged(self.report.sound.fault)
@@ -411,6 +411,7 @@ class Capture(Worker):
     def _mute(self) -> None:
         self._muted = True
         self._cut_short(EndReason.MUTED)
+        self._ear.reset()  # a second stage, or what conditions the sound, has some of it too
         self._keeping.wipe()
         self._losses.heard(clock.now())  # what a restart had cost ends here, if nothing was heard
         self.report = self.report._replace(level_dbfs=None, sound=Sound())

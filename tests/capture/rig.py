@@ -18,7 +18,7 @@ from scribed.capture.posting import SETTLING
 from scribed.capture.sources.pcm import StdinSource
 from scribed.capture.worker import Capture
 from scribed.config import Audio
-from scribed.interfaces import Source
+from scribed.interfaces import Source, Vad
 from scribed.model import (
     RATE,
     Command,
@@ -129,6 +129,7 @@ class Rig:
         chunk_ms: int = 100,
         store_limit: int = 10_000,
         stall_s: float = 60.0,
+        vad: Vad | None = None,
         **options: Any,
     ) -> None:
         self.log: list[tuple[str, Any]] = []
@@ -147,7 +148,7 @@ class Rig:
             open_source=self._open,
             reopen=reopen,
             chunk_bytes=pcm_bytes(chunk_ms),
-            vad=AnySound(),
+            vad=vad or AnySound(),
             gate=gate,
             new_id=lambda: UtteranceId(f"u{next(ids)}"),
             next_seq=1,

@@ -30,7 +30,7 @@ from scribed.model import (
     pcm_bytes,
     seconds,
 )
-from tests.capture.rig import GATE, PipedMicrophone, Rig, silence, until, voice, wav
+from tests.capture.rig import GATE, AnySound, PipedMicrophone, Rig, silence, until, voice, wav
 from tests.parts.asound import Asound
 
 MUTED_WITHIN_S = 0.2
@@ -313,6 +313,29 @@ def test_what_was_heard_before_a_mute_is_in_no_later_utterance(live: Rig) -> Non
     until(lambda: live.started)
     live.stop()
     assert live.audio() == voice(300)
+
+
+class Counting(AnySound):
+    """Counts what it remembers."""
+
+    remembered = 0
+
+    def __call__(self, frame: bytes) -> bool:
+        self.remembered += 1
+        return super().__call__(frame)
+
+    def reset(self) -> None:
+        self.remembered = 0
+
+
+def test_a_mute_leaves_nothing_of_what_was_heard_with_the_vad_either() -> None:
+    vad = Counting()
+    with Rig(reopen=True, vad=vad) as rig:
+        rig.say(voice(300))
+        rig.hears(300)
+        assert vad.remembered == 15
+        rig.ask(lambda command: Mute(True, command)).answer()
+        assert vad.remembered == 0
 
 
 def test_a_mute_that_is_lifted_at_once_still_closes_the_device(asound: Asound) -> None:
