@@ -68,6 +68,7 @@ _BY_SECTION: dict[str, dict[Effect, str]] = {
         "keepalive_s will_delay_s home_assistant discovery_prefix hermes hermes_site",
     },
     "cost": {Effect.LIVE: "price_per_hour daily_limit_s at_limit"},
+    "metrics": {Effect.RESTART: "listen"},
     "log": {Effect.LIVE: "level"},
     "shutdown": {Effect.LIVE: "grace_s"},
 }

@@ -241,6 +241,10 @@ class Cost(_Section, frozen=True):
     at_limit: Literal["warn", "spool", "stop"] = "warn"
 
 
+class MetricsSection(_Section, frozen=True):
+    listen: str = ""
+
+
 class Log(_Section, frozen=True):
     level: Literal["debug", "info", "warning", "error"] = "info"
 
@@ -265,5 +269,6 @@ class Config(_Section, frozen=True):
     motion: Motion = Motion()
     mqtt: Mqtt = Mqtt()
     cost: Cost = Cost()
+    metrics: MetricsSection = MetricsSection()
     log: Log = Log()
     shutdown: Shutdown = Shutdown()

@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from scribed.config import Audio, Config, ElevenLabs, ProviderSection, Recorder
-from scribed.endpoints import is_loopback
+from scribed.endpoints import door, is_loopback
 from scribed.text import slug
 
 UNFIT = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
@@ -60,6 +60,11 @@ def contradictions(config: Config) -> list[str]:
     problems += _elevenlabs_problems(config.provider.elevenlabs)
     problems += _fast_word_problems(config.transcript.fast_words)
     problems += _topic_problems(config.mqtt.topic)
+    if config.metrics.listen:
+        try:
+            door(config.metrics.listen)
+        except ValueError as exc:
+            problems.append(refusal("metrics.listen", config.metrics.listen, str(exc)))
     if config.mqtt.password_file and not config.mqtt.username:
         problems.append("mqtt.username: is empty, but there is a mqtt.password_file; name the user")
     if not config.mqtt.host:

@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from scribed.delivery.schemas import Muted
 from scribed.delivery.worker import Delivery
 from scribed.ending import Ending
 from scribed.errors import ExitStatus
+from scribed.metrics import Family
 from scribed.model import Alert, Event, Identity, UtteranceId, pcm_bytes
 from scribed.parts import Provider
 from scribed.reloading import Inboxes, Reloading, Source
@@ -140,8 +141,9 @@ class Daemon:
             ),
         )
         control = Control(runtime=runtime, supervisor=self._mailbox)
+        scraped = parts.scraped(config.metrics, self._families, self._mailbox)
         self._supervisor = Supervisor(
-            Workers(store, delivery, uplink, capture, control),
+            Workers(store, delivery, uplink, capture, control, scraped),
             self._mailbox,
             Reloading(
                 config,
@@ -160,7 +162,7 @@ class Daemon:
         supervisor = self._supervisor
         supervisor.take_signals()
         self._tell_what_was_found()
-        for worker in supervisor.workers:
+        for worker in supervisor.workers.all:
             worker.start()
         supervisor.ready()
         extra = kinds.STARTED(version=__version__)
@@ -175,6 +177,9 @@ class Daemon:
                 return ending.finish_input(end)
             case _:
                 return ending.stop()
+
+    def _families(self) -> Iterator[Family]:
+        return self._supervisor.families()
 
     def _tell_what_was_found(self) -> None:
         """What an earlier run left is in the journal and on the topics; the store hands it on."""

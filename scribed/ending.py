@@ -116,6 +116,8 @@ class Ending:
                 deadline = min(deadline, clock.now() + DELIVERY_STOP_S)
                 delivery.inbox.put(Finish(deadline, keep=self._keeps))
         workers.control.inbox.put(Stop())
+        if workers.scraped is not None:
+            workers.scraped.inbox.put(Stop())
         next_seq = None if workers.capture.is_alive() else workers.capture.next_seq
         workers.store.inbox.put(Close(next_seq))
         store_by = max(clock.now() + STORE_STOP_S, self._begun_at + self._grace_s + LIMIT_S)

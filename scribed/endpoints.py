@@ -1,4 +1,4 @@
-"""Where ElevenLabs is asked for text and for tokens. Pure.
+"""Where ElevenLabs is asked for text and for tokens, and scribed for figures. Pure.
 
 Hosts of the regions: `elevenlabs` for Python, environments of 2.78.0.
 """
@@ -6,6 +6,7 @@ Hosts of the regions: `elevenlabs` for Python, environments of 2.78.0.
 from __future__ import annotations
 
 import ipaddress
+from typing import NamedTuple
 from urllib.parse import urlsplit, urlunsplit
 
 from scribed.config import ProviderSection
@@ -46,3 +47,41 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+MAX_SOCKET_PATH = 107
+"""Bytes that Linux takes for the name of a Unix socket."""
+
+
+class Door(NamedTuple):
+    """Where scribed listens: a Unix socket, or a port of a loopback address."""
+
+    path: str = ""
+    host: str = ""
+    port: int = 0
+
+    def __str__(self) -> str:
+        if self.path:
+            return f"unix:{self.path}"
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def door(listen: str) -> Door:
+    """What `metrics.listen` names. Raises `ValueError` that says what is allowed."""
+    kind, _, path = listen.partition(":")
+    if kind == "unix":
+        if not path.startswith("/") or path.endswith("/"):
+            raise ValueError("an absolute path, as unix:/run/scribed/metrics.sock")
+        if len(path.encode()) > MAX_SOCKET_PATH:
+            raise ValueError(f"the path of a socket has at most {MAX_SOCKET_PATH} bytes")
+        return Door(path=path)
+    host, _, port = listen.rpartition(":")
+    host = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    if not host or not port.isascii() or not port.isdigit() or not 0 < int(port) < 65536:
+        raise ValueError("unix:PATH or HOST:PORT, as 127.0.0.1:9469")
+    if not is_loopback(host):
+        raise ValueError(
+            "a loopback address: whoever reaches it may read it. For other machines have a proxy "
+            "that asks who they are in front of it"
+        )
+    return Door(host=host, port=int(port))

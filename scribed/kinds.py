@@ -101,6 +101,11 @@ ALERT_OVER = Kind("alert_over", "569348f419da4242bc48a07f892c1bb5", "alert", end
 NO_CONTROL_SOCKET = Kind("no_control_socket", "b41f896a8d644ece9cdf90fe67dbf65c", "path error")
 CLIENT_UNHEARD = Kind("client_unheard", "0f5f5778fcac4b5981f4731f4c274519", "error")
 
+METRICS_UNSERVED = Kind("metrics_unserved", "f6c2c8d9801a44d89aad8b445effe64e", "path error")
+METRICS_SERVED = Kind(
+    "metrics_served", "ca8ca8c146a6447880fd76154f6da92b", "path", ends=(METRICS_UNSERVED,)
+)
+
 # Capture
 
 DEVICE_CHOSEN = Kind("device_chosen", "6625f3f518864d3b97681d1596da2103", "device")

@@ -9,6 +9,8 @@ known: each moment is rounded once, and lies between those beside it.
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from scribed.model import Final
@@ -23,6 +25,40 @@ class Parts(NamedTuple):
     text_to_publish_ms: int | None = None  #: until it was written to the broker
     onset_to_gate_ms: int | None = None  #: from the first voiced frame to the open gate
     gate_to_first_byte_ms: int | None = None  #: on the connection that was answered
+
+
+PARTS = tuple(field.removesuffix("_ms") for field in Parts._fields)
+"""Their names, where the unit stands elsewhere."""
+
+BOUNDS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.5, 5.0)
+"""Of the histograms; what is on `transcript` is no older than `transcript.stale_after_s`."""
+
+
+class Histogram(NamedTuple):
+    """How often something took how long."""
+
+    counts: tuple[int, ...] = (0,) * (len(BOUNDS_S) + 1)  #: up to each bound, and beyond the last
+    sum_s: float = 0.0
+
+    @property
+    def total(self) -> int:
+        """How many there are."""
+        return sum(self.counts)
+
+    def add(self, took_s: float) -> Histogram:
+        """This one with one more."""
+        at = bisect_left(BOUNDS_S, took_s)
+        counts = (*self.counts[:at], self.counts[at] + 1, *self.counts[at + 1 :])
+        return Histogram(counts, self.sum_s + took_s)
+
+
+NONE_YET: Mapping[str, Histogram] = dict.fromkeys(PARTS, Histogram())
+
+
+def counted(before: Mapping[str, Histogram], spent: Parts) -> Mapping[str, Histogram]:
+    """The histograms by part with one utterance more, as far as its parts are known."""
+    took = zip(PARTS, spent, strict=True)
+    return {part: before[part] if ms is None else before[part].add(ms / 1000) for part, ms in took}
 
 
 def parts(final: Final, now: float) -> Parts:

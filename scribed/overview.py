@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from scribed.capture.hearing import Hearing
 from scribed.capture.proof import Fault, Kind, still
 from scribed.delivery.schemas import Backlog, State
+from scribed.errors import Remedy
 from scribed.model import RATE, Link, LinkState
 from scribed.store.worker import Report as StoreReport
 from scribed.uplink.worker import UplinkReport
@@ -172,11 +173,14 @@ def status_line(
     return ", ".join(parts)
 
 
-def hearing_metrics(heard: Hearing, frame_ms: int, per_s: float | None) -> dict[str, float]:
+def hearing_metrics(
+    heard: Hearing, frame_ms: int, per_s: float | None, *, hears: bool | None
+) -> dict[str, float]:
     """What is heard, in figures; those that are not known are left out."""
     measured = heard.sound
     silent = heard.device.state in ("muted", "closed")
     figures = {
+        "scribed_hearing": hears,
         "scribed_frames_per_second": per_s,
         "scribed_frames_per_second_expected": 0.0 if silent else 1000 / frame_ms,
         "scribed_level_dbfs": heard.level_dbfs,
@@ -187,7 +191,7 @@ def hearing_metrics(heard: Hearing, frame_ms: int, per_s: float | None) -> dict[
         "scribed_still_seconds": measured.still_s,
         **{f"scribed_microphone_{kind.value}": _is(measured.fault, kind) for kind in Kind},
     }
-    return {name: round(value, 5) for name, value in figures.items() if value is not None}
+    return {name: round(float(value), 5) for name, value in figures.items() if value is not None}
 
 
 def _is(fault: Fault | None, kind: Kind) -> float:
@@ -202,6 +206,7 @@ def metrics(heard: Hearing, uplink: UplinkReport, store: StoreReport) -> dict[st
         "scribed_lost_seconds_total": round(heard.lost_samples / RATE, 3),
         "scribed_dropped_seconds_total": round(heard.dropped_samples / RATE, 3),
         "scribed_gate_openings_total": heard.detected,
+        "scribed_gate_refused_frames_total": heard.refused_frames,
         "scribed_backlog_utterances": tally.utterances,
         "scribed_backlog_seconds": round(tally.seconds, 3),
         "scribed_backlog_memory_bytes": tally.ram_bytes,
@@ -215,7 +220,10 @@ def metrics(heard: Hearing, uplink: UplinkReport, store: StoreReport) -> dict[st
         "scribed_connects_total": uplink.connects,
         "scribed_rotations_total": uplink.rotations,
         "scribed_messages_ignored_total": uplink.ignored,
-        **{f"scribed_link_ended_{why}_total": n for why, n in uplink.reconnects.items()},
+        **{
+            f"scribed_link_ended_{remedy.value}_total": uplink.reconnects.get(remedy.value, 0)
+            for remedy in Remedy
+        },
         "scribed_connections_abandoned_total": uplink.abandoned,
         "scribed_link_connected": float(uplink.link.state is LinkState.CONNECTED),
         "scribed_spool_runtime_bytes": store.runtime_bytes,

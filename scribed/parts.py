@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +20,16 @@ from scribed.capture.floor import Floor
 from scribed.capture.gate import Gate
 from scribed.capture.sources.urls import is_stream
 from scribed.capture.two_stage import BELIEVES_MS, Confirmation, TwoStage
-from scribed.config import Audio, Config, ProviderSection
+from scribed.config import Audio, Config, MetricsSection, ProviderSection
+from scribed.endpoints import door
 from scribed.errors import ConfigError, ScribedError, SourceError
 from scribed.interfaces import Judge, Request, Session, Source, Vad
+from scribed.metrics import Family
 from scribed.overview import Constants
 from scribed.service.credentials import api_key, configured_key, key_problem, may_be_keyless
+from scribed.service.scraped import Scraped
 from scribed.uplink.connection import Connection, tls_context
+from scribed.worker import Mailbox
 
 logger = logging.getLogger(__name__)
 
@@ -186,6 +190,43 @@ def check_cleaning(audio: Audio) -> None:
             for key in wanted
         ]
         raise ConfigError(lines) from exc
+
+
+def check_metrics(metrics: MetricsSection) -> None:
+    """Raises `ConfigError` where figures are to be served and what that needs is not installed."""
+    try:
+        _encoder(metrics)
+    except ImportError as exc:
+        line = (
+            f"metrics.listen: needs the package prometheus-client ({exc}); install "
+            "scribed[metrics] (pip install 'scribed[metrics]'), or leave it empty"
+        )
+        raise ConfigError([line]) from exc
+
+
+def scraped(
+    settings: MetricsSection, collect: Callable[[], Iterable[Family]], supervisor: Mailbox[Any]
+) -> Scraped | None:
+    """Who serves what `collect` gathers, in a thread of its own; None: nobody wants that."""
+    encode = _encoder(settings)
+    if encode is None:
+        return None
+
+    def answer(accept: str) -> tuple[bytes, str]:
+        return encode(collect(), accept)
+
+    return Scraped(door(settings.listen), answer, supervisor=supervisor)
+
+
+Encoder = Callable[[Iterable[Family], str], tuple[bytes, str]]
+
+
+def _encoder(settings: MetricsSection) -> Encoder | None:
+    if not settings.listen:
+        return None
+    from scribed.exposition import encoded  # noqa: PLC0415 -- an optional dependency
+
+    return encoded
 
 
 def _cleaner(auto_gain: bool, noise_suppression: bool) -> Stage | None:

@@ -10,13 +10,14 @@ from __future__ import annotations
 import logging
 import signal
 import traceback
+from collections.abc import Iterator
 from dataclasses import dataclass
 from types import FrameType
 from typing import Any, NamedTuple
 
 import msgspec
 
-from scribed import clock, kinds, overview, parts
+from scribed import clock, kinds, metrics, overview, parts
 from scribed.alerts import Alerts, WallClock
 from scribed.capture.hearing import SourceEnded
 from scribed.capture.worker import Capture
@@ -26,6 +27,7 @@ from scribed.delivery import payloads
 from scribed.delivery.payloads import Moment
 from scribed.delivery.schemas import Metrics, State
 from scribed.delivery.worker import Delivery
+from scribed.metrics import Family
 from scribed.model import (
     Alert,
     AlertCleared,
@@ -41,6 +43,7 @@ from scribed.recording import Record
 from scribed.reloading import Reloading
 from scribed.service import journal, notify
 from scribed.service.control import Control
+from scribed.service.scraped import Scraped
 from scribed.service.timesync import clock_synced
 from scribed.store.worker import Store
 from scribed.uplink.worker import Uplink
@@ -70,6 +73,12 @@ class Workers(NamedTuple):
     uplink: Uplink
     capture: Capture
     control: Control
+    scraped: Scraped | None = None  #: where metrics.listen is set
+
+    @property
+    def all(self) -> tuple[Worker, ...]:
+        """Those that there are."""
+        return tuple(worker for worker in self if worker is not None)
 
 
 End = Signal | SourceEnded | Crashed
@@ -231,7 +240,7 @@ class Supervisor:
         logger.critical("bug in %s:\n%s", crashed.worker, "".join(lines), extra=extra)
 
     def feed_watchdog(self) -> None:
-        stuck = [worker.name for worker in self.workers if worker.stuck]
+        stuck = [worker.name for worker in self.workers.all if worker.stuck]
         if stuck:
             who = ", ".join(stuck)
             extra = kinds.NO_HEARTBEAT(worker=who)
@@ -265,12 +274,29 @@ class Supervisor:
             self._tell_line(said)
 
     def _publish_metrics(self) -> None:
-        workers = self.workers
-        heard, frame_ms = workers.capture.report, self._constants.frame_ms
+        heard, frame_ms = self.workers.capture.report, self._constants.frame_ms
         self._frame_rate.look(heard, frame_ms, clock.now())
-        values = overview.metrics(heard, workers.uplink.report, workers.store.report)
-        values |= overview.hearing_metrics(heard, frame_ms, self._frame_rate.per_s)
-        workers.delivery.inbox.put(Metrics(values=values))
+        self.workers.delivery.inbox.put(Metrics(values=self._figures()))
+
+    def families(self) -> Iterator[Family]:
+        """The same figures and delivery's, for Prometheus. For any thread: they are made of what
+        the workers replace as a whole."""
+        told = self.workers.delivery.report
+        return metrics.families({**self._figures(), **told.metrics()}, told.latencies)
+
+    def _figures(self) -> dict[str, float]:
+        """The daemon's figures but for delivery's."""
+        workers, frame_ms = self.workers, self._constants.frame_ms
+        heard = workers.capture.report
+        hears, _ = overview.hearing(heard, clock.now(), self._constants.stall_s)
+        return {
+            **overview.metrics(heard, workers.uplink.report, workers.store.report),
+            **overview.hearing_metrics(heard, frame_ms, self._frame_rate.per_s, hears=hears),
+            "scribed_mailbox_capture_items": len(workers.capture.inbox),
+            "scribed_mailbox_uplink_items": len(workers.uplink.inbox),
+            "scribed_mailbox_delivery_items": len(workers.delivery.inbox),
+            "scribed_mailbox_store_items": len(workers.store.inbox),
+        }
 
     def _state(self) -> State:
         workers = self.workers

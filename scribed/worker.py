@@ -34,6 +34,14 @@ class Mailbox(Generic[T]):
         self._eventfd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._woken = False  # the eventfd is written, or about to be, since the last drain
 
+    def __len__(self) -> int:
+        """How much is in it, more or less: others put and take meanwhile."""
+        return self._queue.qsize()
+
+    def __bool__(self) -> bool:
+        """A mailbox is one, also when it is empty."""
+        return True
+
     def fileno(self) -> int:
         """The descriptor that is readable while something is in the mailbox."""
         return self._eventfd

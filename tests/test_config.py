@@ -439,6 +439,27 @@ def test_a_fast_word_is_a_word_and_each_has_a_topic_of_its_own(words: list[str],
     assert problem(text) == f"transcript.fast_words: {line}"
 
 
+@pytest.mark.parametrize(
+    ("listen", "allowed"),
+    [
+        ("9469", "unix:PATH or HOST:PORT, as 127.0.0.1:9469"),
+        ("127.0.0.1:0", "unix:PATH or HOST:PORT, as 127.0.0.1:9469"),
+        ("127.0.0.1:65536", "unix:PATH or HOST:PORT, as 127.0.0.1:9469"),
+        ("unix:metrics.sock", "an absolute path, as unix:/run/scribed/metrics.sock"),
+        ("unix:/" + "x" * 107, "the path of a socket has at most 107 bytes"),
+        (
+            "0.0.0.0:9469",
+            "a loopback address: whoever reaches it may read it. For other machines have a proxy "
+            "that asks who they are in front of it",
+        ),
+    ],
+)
+def test_figures_are_for_this_machine(listen: str, allowed: str) -> None:
+    (line,) = problems(f'metrics.listen = "{listen}"')
+    assert line.startswith("metrics.listen: ")
+    assert line.endswith(f" is not allowed; {allowed}")
+
+
 def test_a_region_stands_for_an_endpoint_of_elevenlabs() -> None:
     assert read('provider.region = "eu"').provider.region == "eu"
     assert problem('provider = {region = "eu", url = "wss://h"}') == (

@@ -335,14 +335,15 @@ def test_frames_per_second_are_counted_from_look_to_look() -> None:
     ("state", "expected"), [("open", 50), ("absent", 50), ("lost", 50), ("muted", 0), ("closed", 0)]
 )
 def test_frames_are_expected_of_whatever_should_be_heard(state: str, expected: float) -> None:
-    figures = overview.hearing_metrics(device(state), 20, 49.98)
+    figures = overview.hearing_metrics(device(state), 20, 49.98, hears=None)
     assert figures["scribed_frames_per_second_expected"] == expected
     assert figures["scribed_frames_per_second"] == 49.98
 
 
 def test_what_is_heard_is_in_figures_and_what_is_not_known_is_left_out() -> None:
     measured = Sound(peak_dbfs=-3.5, clipped=0.0125, dc=-0.125, fault=OFFSET.fault)
-    assert overview.hearing_metrics(QUIET._replace(sound=measured), 20, None) == {
+    assert overview.hearing_metrics(QUIET._replace(sound=measured), 20, None, hears=True) == {
+        "scribed_hearing": 1,
         "scribed_frames_per_second_expected": 50,
         "scribed_level_dbfs": -61.6,
         "scribed_noise_floor_dbfs": -63.2,

@@ -32,6 +32,9 @@ PART_MS = 100
 """So much is heard at once, however much comes: an utterance's levels are those of its frames."""
 
 
+_REFUSED = (Verdict.FAINT, Verdict.REFUSED)
+
+
 class Ear:
     """Cuts utterances out of what it hears, each end with the levels of what it ends.
 
@@ -60,6 +63,7 @@ class Ear:
         self._frame_s = gate.frame_ms / 1000
         self._metered_samples = METER_EVERY * self._frame_bytes // SAMPLE_BYTES
         self._frames = 0
+        self.refused_frames = 0  #: that webrtcvad took for a voice, and the second stage did not
         self._trace, self._witness = Trace(), witness
         if witness is not None:
             self._segmenter.trace = self._trace
@@ -202,6 +206,8 @@ class Ear:
             frame = pcm[start : start + self._frame_bytes]
             voiced = self._vad(frame)
             decisions.append(voiced)
+            if not voiced and self._judge is not None:
+                self.refused_frames += self._judge.verdict in _REFUSED
             if self._witness is not None:
                 self._trace.voice(self._said(voiced=voiced))
             self._frames += 1

@@ -18,6 +18,7 @@ class Hearing(NamedTuple):
     lost_samples: int = 0  #: that the device had and we did not get
     dropped_samples: int = 0  #: that we got and had no room for
     detected: int = 0  #: utterances opened
+    refused_frames: int = 0  #: voices to webrtcvad, and none to the second stage
     is_open: bool = False
     level_dbfs: float | None = None
     noise_floor_dbfs: float | None = None

@@ -289,6 +289,7 @@ class Capture(Worker):
             lost_samples=self._losses.lost_samples,
             dropped_samples=self._losses.dropped_samples,
             detected=self._numbering.detected,
+            refused_frames=self._ear.refused_frames,
             is_open=self._ear.is_open,
             level_dbfs=self._ear.level_dbfs,
             noise_floor_dbfs=self._ear.noise_floor_dbfs,

@@ -96,6 +96,7 @@ def read(path: Path, text: str, environ: Mapping[str, str]) -> Loaded:
         lambda: mqtt_password(config, environ),
         lambda: wanted.parse(config.audio.device),
         lambda: parts.check_cleaning(config.audio),
+        lambda: parts.check_metrics(config.metrics),
     ]
     if config.audio.source == "url":
         looks.append(lambda: urls.address(config.audio.path))

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Collection
 from typing import NamedTuple
 
+from scribed import latency
 from scribed.config import Echo, Mqtt, TranscriptSection
 from scribed.delivery import fastwords, payloads
 from scribed.delivery.accounts import Accounts
@@ -115,6 +116,7 @@ class Publisher:
     ) -> None:
         self.published: Counter[str] = Counter()  #: messages by topic, restated ones by themselves
         self.dropped: Counter[str] = Counter()  #: what never reached the broker, by cause
+        self.latencies = latency.NONE_YET  #: of the texts on `transcript`, by part
         self.accounts = Accounts()
         self.outbox = Outbox(config.stale_after_s)
         self.fits = Fits(identity, mqtt, standing)
@@ -296,6 +298,8 @@ class Publisher:
             self.published[published.topic.partition("/")[0]] += 1
             if self.fits.is_gone(published.topic):
                 self.outbox.forget(published.topic)
+            if published.topic == "transcript" and published.spent is not None:
+                self.latencies = latency.counted(self.latencies, published.spent)
         return published
 
     def make_lean(self, mid: int) -> bool:

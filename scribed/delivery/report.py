@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from scribed.delivery.publisher import Publisher
 from scribed.delivery.topics import RULES
+from scribed.latency import NONE_YET, Histogram
+
+DROPPED = ("evicted", "ends", "repeated", "transients", "expired", "replies", "refused")
+"""Why something never reaches the broker."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +28,7 @@ class Report:
     dropped: Mapping[str, int] = field(default_factory=dict)  #: by cause
     refused: int = 0  #: messages that the broker did not take; finals are tried again
     last_final_at: float | None = None  #: when the broker had it
+    latencies: Mapping[str, Histogram] = field(default_factory=lambda: NONE_YET)  #: by part
 
     @property
     def pending(self) -> int:
@@ -57,8 +62,17 @@ class Report:
             "scribed_mqtt_queued": self.queued,
             "scribed_mqtt_refused_total": self.refused,
             **{f"scribed_mqtt_{t}_total": self.published.get(t, 0) for t in (*RULES, "restated")},
-            **{f"scribed_mqtt_dropped_{cause}_total": n for cause, n in self.dropped.items()},
+            **{
+                f"scribed_mqtt_dropped_{cause}_total": self.dropped.get(cause, 0)
+                for cause in DROPPED
+            },
+            **dict(self._latency_sums()),
         }
+
+    def _latency_sums(self) -> Iterator[tuple[str, float]]:
+        for part, histogram in self.latencies.items():
+            yield f"scribed_latency_{part}_seconds_sum", round(histogram.sum_s, 3)
+            yield f"scribed_latency_{part}_seconds_count", histogram.total
 
 
 def report(
@@ -82,4 +96,5 @@ def report(
         dropped=publisher.dropped + publisher.outbox.dropped,
         refused=publisher.outbox.refusals,
         last_final_at=last_final_at,
+        latencies=publisher.latencies,
     )

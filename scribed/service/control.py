@@ -15,7 +15,6 @@ import contextlib
 import logging
 import select
 import socket
-import stat
 import time
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ import msgspec
 from scribed import kinds
 from scribed.model import Command, CommandError, Reply
 from scribed.service.asking import SOCKET
+from scribed.service.sockets import listen_at
 from scribed.worker import Mailbox, Stop, Worker
 
 logger = logging.getLogger(__name__)
@@ -77,7 +77,7 @@ class Control(Worker):
 
     def work(self) -> None:
         try:
-            listening = _listen(self._path)
+            listening = listen_at(self._path, BACKLOG)
         except OSError as exc:
             logger.warning(
                 "no control socket, so that `scribed status` and the like get no answer: %s: %s",
@@ -211,39 +211,3 @@ def encode(reply: Reply) -> bytes:
 
 def _failed(message: str) -> Reply:
     return Reply(None, error=CommandError("failed", message))
-
-
-def _listen(path: Path) -> socket.socket:
-    """A socket of this user at `path`, in the place of one that nobody listens to any more."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    _clear(path)
-    listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        listening.setblocking(False)
-        listening.bind(str(path))
-        path.chmod(0o600)  # before anybody can connect
-        listening.listen(BACKLOG)
-    except BaseException:
-        listening.close()
-        raise
-    return listening
-
-
-def _clear(path: Path) -> None:
-    """Remove the socket of a daemon that has ended. Raises `OSError` where it is none of those."""
-    try:
-        status = path.lstat()
-    except FileNotFoundError:
-        return
-    if not stat.S_ISSOCK(status.st_mode):
-        raise OSError("something else is there; remove it")
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        probe.setblocking(False)
-        try:
-            probe.connect(str(path))
-        except ConnectionRefusedError:
-            path.unlink()
-            return
-        except BlockingIOError:  # so many wait there
-            pass
-    raise OSError("another scribed listens there; give each its own RUNTIME_DIRECTORY")

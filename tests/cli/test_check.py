@@ -147,6 +147,16 @@ def test_who_asks_for_a_second_stage_is_told_what_it_lacks(shell: Shell) -> None
 # Not valid
 
 
+def test_figures_need_an_extra_only_where_they_are_wanted(shell: Shell) -> None:
+    absent = shell.write("path/prometheus_client.py", "raise ModuleNotFoundError('none of it')")
+    shell.environ["PYTHONPATH"] = f"{absent.parent}:{shell.environ['PYTHONPATH']}"
+    assert check(shell, "").err == ""
+    assert check(shell, 'metrics = {listen = "127.0.0.1:9469"}').err == (
+        "metrics.listen: needs the package prometheus-client (none of it); install "
+        "scribed[metrics] (pip install 'scribed[metrics]'), or leave it empty\n"
+    )
+
+
 def test_an_extra_that_is_not_installed_is_named_with_the_keys_that_need_it(shell: Shell) -> None:
     absent = shell.write("path/webrtc_noise_gain.py", "raise ModuleNotFoundError('none of it')")
     shell.environ["PYTHONPATH"] = f"{absent.parent}:{shell.environ['PYTHONPATH']}"

@@ -1,0 +1,53 @@
+"""Sockets that this machine's programs may connect to: listening, and clearing up after who did."""
+
+from __future__ import annotations
+
+import socket
+import stat
+from pathlib import Path
+
+
+def listen_at(path: Path, backlog: int, mode: int = 0o600) -> socket.socket:
+    """A Unix socket at `path`, in the place of one that nobody listens to any more. Raises
+    `OSError`."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _clear(path)
+    listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        listening.setblocking(False)
+        listening.bind(str(path))
+        path.chmod(mode)  # before anybody can connect
+        listening.listen(backlog)
+    except BaseException:
+        listening.close()
+        raise
+    return listening
+
+
+def listen_on(host: str, port: int, backlog: int) -> socket.socket:
+    """A TCP socket of the loopback address `host`. Raises `OSError`."""
+    address = "127.0.0.1" if host == "localhost" else host
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    listening = socket.create_server((address, port), family=family, backlog=backlog)
+    listening.setblocking(False)
+    return listening
+
+
+def _clear(path: Path) -> None:
+    """Remove the socket of a daemon that has ended. Raises `OSError` where it is none of those."""
+    try:
+        status = path.lstat()
+    except FileNotFoundError:
+        return
+    if not stat.S_ISSOCK(status.st_mode):
+        raise OSError("something else is there; remove it")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.setblocking(False)
+        try:
+            probe.connect(str(path))
+        except ConnectionRefusedError:
+            path.unlink()
+            return
+        except BlockingIOError:  # so many wait there
+            pass
+    raise OSError("another scribed listens there; give each its own RUNTIME_DIRECTORY")
