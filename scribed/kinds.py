@@ -110,6 +110,7 @@ METRICS_SERVED = Kind(
 
 DEVICE_CHOSEN = Kind("device_chosen", "6625f3f518864d3b97681d1596da2103", "device")
 DEVICE_NUMBERED = Kind("device_numbered", "dfd7ca14ebe94512b87b2075d7cfc052", "device")
+GATE_STAGES = Kind("gate_stages", "e4a55d2abf9342988da1f7faa047749b", "error")
 SMALL_BUFFER = Kind("small_buffer", "fc7ec853c435478f89e4cf33ed9f39ce", "device buffer_ms")
 DEVICE_LOST = Kind("device_lost", "bd7c414f2bee4e6db0c8326fd377ccb1", "device error")
 NO_DEVICE = Kind("no_device", "0771ed63426d48c4934a351b80bf20e1", "error")

@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from scribed import __version__
+from scribed import __version__, kinds
 from scribed.capture.conditioning import Conditioner, Stage
 from scribed.capture.floor import Floor
 from scribed.capture.gate import Gate
@@ -123,12 +123,13 @@ def _two_stage(config: Config, first: Vad) -> Judge:
     from scribed.capture import silero  # noqa: PLC0415 -- by need
 
     frame_ms = config.audio.frame_ms
-    confirmation, problem = None, ""
+    confirmation, problem = None, None
     try:
         confirmation = Confirmation(silero.Silero(), silero.CHUNK_BYTES, frame_ms)
     except ScribedError as exc:
-        problem = f" ({exc})"
-    logger.info("gate: %s%s", gate_stages(config, neural=not problem), problem)
+        problem = str(exc)
+    stages, why = gate_stages(config, neural=problem is None), problem and f" ({problem})"
+    logger.info("gate: %s%s", stages, why or "", extra=kinds.GATE_STAGES(error=problem))
     return TwoStage(first, Floor(frame_ms), confirmation, frame_ms)
 
 
