@@ -43,7 +43,12 @@ def line(below: str, payload: bytes, passed: Passed | None) -> str | None:
     if topic == "alert":
         return f"{topic:<10} {alert_words(rest, messages.read(messages.Alert, payload))}"
     if topic == "event":
-        return f"{topic:<10} {shown(messages.read(messages.Event, payload).event)}"
+        said = messages.read(messages.Event, payload)
+        values = [
+            (name, bytes(raw)[:200].decode(errors="replace")) for name, raw in said.detail.items()
+        ]
+        detail = ", ".join(f"{name}: {value}" for name, value in values[:8])
+        return f"{topic:<10} {shown(said.event)} {shown(detail, 200)}".rstrip()
     if topic == "word":
         return f"{topic:<10} {shown(rest, 60)}"
     return None

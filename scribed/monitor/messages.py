@@ -16,6 +16,8 @@ MAX_BYTES = 256 << 10
 
 _Whole = Annotated[int, msgspec.Meta(ge=0, lt=1 << 53)]
 _Figure = Annotated[float, msgspec.Meta(ge=-1e15, le=1e15)]
+_Words = Annotated[str, msgspec.Meta(max_length=4000)]
+"""An utterance of `vad.max_utterance_s` has a fourth of it."""
 _Any = TypeVar("_Any", bound="Said")
 
 
@@ -26,7 +28,7 @@ class NotUnderstood(Exception):
 class Said(msgspec.Struct, frozen=True, kw_only=True):
     """What every message has."""
 
-    t: str = ""
+    t: _Words = ""
 
     @property
     def unix(self) -> float | None:
@@ -41,16 +43,16 @@ class Text(Said, frozen=True, kw_only=True):
     """`transcript`, `late` and `partial`."""
 
     seq: _Whole
-    text: str
-    caution: tuple[str, ...] = ()
-    late_reason: str | None = None
+    text: _Words
+    caution: Annotated[tuple[_Words, ...], msgspec.Meta(max_length=64)] = ()
+    late_reason: _Words | None = None
     restated: bool = False
     age_ms: _Whole | None = None
 
 
 class Ended(Said, frozen=True, kw_only=True):
     seq: _Whole
-    outcome: str
+    outcome: _Words
 
 
 class Speech(Said, frozen=True, kw_only=True):
@@ -59,24 +61,25 @@ class Speech(Said, frozen=True, kw_only=True):
 
 
 class Alert(Said, frozen=True, kw_only=True):
-    severity: str
-    message: str
-    remedy: str = ""
-    since: str = ""
+    severity: _Words
+    message: _Words
+    remedy: _Words = ""
+    since: _Words = ""
 
 
 class Event(Said, frozen=True, kw_only=True):
-    event: str
+    event: _Words
+    detail: dict[str, msgspec.Raw] = {}
 
 
 class Link(msgspec.Struct, frozen=True, kw_only=True):
-    state: str
-    last_error: str | None = None
+    state: _Words
+    last_error: _Words | None = None
 
 
 class Device(msgspec.Struct, frozen=True, kw_only=True):
-    name: str = ""
-    state: str = ""
+    name: _Words = ""
+    state: _Words = ""
 
 
 class Backlog(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,15 +89,15 @@ class Backlog(msgspec.Struct, frozen=True, kw_only=True):
 
 class State(Said, frozen=True, kw_only=True):
     hearing: bool | None = None
-    hearing_reason: str = "starting"
-    heard: str | None = None
+    hearing_reason: _Words = "starting"
+    heard: _Words | None = None
     link: Link = Link(state="unknown")
     device: Device = Device()
     level_dbfs: _Figure | None = None
     noise_floor_dbfs: _Figure | None = None
     last_final_age_s: _Figure | None = None
     backlog: Backlog = Backlog()
-    version: str = ""
+    version: _Words = ""
 
 
 class Figures(Said, frozen=True, kw_only=True):

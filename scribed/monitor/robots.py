@@ -17,7 +17,8 @@ OPEN_S = 60.0
 FINALS = 12
 ALERTS = 64
 """So many codes are kept: the contract has a quarter of it."""
-ROBOTS = 5000
+ROBOTS = 2000
+LONGEST_NAME = 200
 TROUBLE, WARNING, FINE = 2, 1, 0
 
 
@@ -102,7 +103,7 @@ class Microphone:
     def _note_alert(self, code: str, payload: bytes) -> None:
         if not payload:
             self.alerts.pop(code, None)
-        elif code in self.alerts or len(self.alerts) < ALERTS:
+        elif code in self.alerts or (len(self.alerts) < ALERTS and len(code) <= LONGEST_NAME):
             self.alerts[code] = messages.read(messages.Alert, payload)
 
     def _note_speech(self, topic: str, payload: bytes, now: float) -> None:
@@ -165,12 +166,12 @@ class Microphones:
 
     def __init__(self) -> None:
         self._all: dict[str, Microphone] = {}
-        self.too_many = False  #: more than `ROBOTS`: the others are not shown
+        self.too_many = False  #: more than `ROBOTS`, or no name: the others are not shown
 
     def named(self, name: str) -> Microphone | None:
         """The one of that name; a new one where there is room for it."""
         if name not in self._all:
-            if len(self._all) >= ROBOTS:
+            if len(self._all) >= ROBOTS or len(name) > LONGEST_NAME:
                 self.too_many = True
                 return None
             self._all[name] = Microphone(name)

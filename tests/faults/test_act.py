@@ -7,26 +7,31 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.faults.asker import Asker
 from tests.faults.bench import Bench
+from tests.faults.seeds import seeds
 from tests.parts.robot import BASE, Robot
 
 ACT = Path(__file__).parent.parent.parent / "docs" / "examples" / "act.py"
 STALE_S = 2.0
 FORGED = 10_000
 """The number of what somebody else says."""
-NEAR_S = 0.5
-"""What came so shortly before its expiry may have come to the actor after it."""
+NEAR_S = 2.5
+"""What came so shortly before its expiry may come to the actor after it: both connect anew."""
 
 
 class Actor:
@@ -141,6 +146,39 @@ def test_each_order_is_done_once_through_deaths_of_broker_daemon_and_actor(
         bench.repeats = bench.faults
         check(bench, actor)
         assert len(actor.acted) >= 6
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("seed", seeds("act", 0, 6))
+def test_each_order_is_done_once_whatever_comes_when(
+    tmp_path: Path, phrases: list[bytes], seed: int
+) -> None:
+    chance = random.Random(f"act {seed}")
+
+    def lasting() -> None:
+        threading.Event().wait(chance.uniform(0.5, 7.0))
+
+    with (
+        Bench(tmp_path, phrases, run=seed, broker_proxy=True) as bench,
+        Actor(tmp_path, bench.robot) as actor,
+    ):
+        faults: list[list[Callable[[], object]]] = [
+            [bench.broker.kill, bench.broker.start],
+            [bench.kill, bench.start_again],
+            [actor.kill, actor.start],
+            [bench.downlink.reset],
+            [bench.uplink.refuse, bench.uplink.reset, lasting, bench.uplink.listen],
+        ]
+        for fault in chance.choices(faults, k=8):
+            for _ in range(2):
+                bench.say(chance.randrange(5))
+            bench.microphone.wait_until_said(bench.microphone.said, chance.uniform(0.0, 1.0))
+            for step in fault:
+                step()
+            bench.robot.wait_for(lambda: bench.robot.status == "online")
+        bench.settle(60)
+        order(bench, actor)
+        check(bench, actor)
 
 
 def test_acknowledgements_that_are_lost_repeat_an_order_and_it_is_done_once(

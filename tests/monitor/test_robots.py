@@ -149,6 +149,12 @@ def test_there_is_a_bound_to_how_many_are_kept() -> None:
     assert everybody.too_many
 
 
+def test_an_event_is_told_with_what_belongs_to_it() -> None:
+    assert lines.line("event", EXAMPLES["event"][0], None) == (
+        'event      audio_gap lost_ms: 120, cause: "overrun"'
+    )
+
+
 TOPICS = st.sampled_from([*EXAMPLES, "alert/x", "word/\x1b[2J", "later/version"])
 HOSTILE = st.text() | st.sampled_from(["\x1b]0;x\x07", "[red]", "\u202eabc", "a" + "\u0301" * 99])
 VALUES = st.recursive(
