@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import logging
 import os
+import stat
 from collections.abc import Callable
 from datetime import datetime, timezone
 from pathlib import Path
@@ -125,19 +126,29 @@ class Recordings:
         """Raises `OSError` where there is none."""
         if nbytes > self._max_bytes:
             raise OSError(f"{nbytes} bytes are more than recorder.max_mb")
-        files = sorted((path.stat().st_mtime, path) for path in self._directory.glob("*.wav"))
-        sizes = {path: path.stat().st_size for _, path in files}
-        used = sum(sizes.values())
-        for changed_at, path in files:
+        files = self._files()
+        used = sum(size for _, _, size in files)
+        for changed_at, path, size in files:
             if used + nbytes <= self._max_bytes and self._wall() - changed_at <= self._max_age_s:
                 break
             path.unlink(missing_ok=True)
-            used -= sizes[path]
+            used -= size
         if not nbytes:
             return
-        stat = os.statvfs(self._directory)
-        if stat.f_bavail * stat.f_frsize - nbytes < self._min_free:
+        disk = os.statvfs(self._directory)
+        if disk.f_bavail * disk.f_frsize - nbytes < self._min_free:
             raise OSError("the disk is full (spool.min_free_mb)")
+
+    def _files(self) -> list[tuple[float, Path, int]]:
+        """When each was written, its path and size, the oldest first; what somebody deletes
+        meanwhile, and what is no file, is none of ours."""
+        found = []
+        for path in self._directory.glob("*.wav"):
+            with contextlib.suppress(FileNotFoundError):
+                status = path.lstat()
+                if stat.S_ISREG(status.st_mode):
+                    found.append((status.st_mtime, path, status.st_size))
+        return sorted(found)
 
     def _free_name(self, heard_at: float, trigger: str) -> str:
         stem = f"{datetime.fromtimestamp(heard_at, timezone.utc):%Y%m%dT%H%M%SZ}-{trigger}"

@@ -125,6 +125,16 @@ def test_what_does_not_fit_is_refused_in_words(shelf: Shelf) -> None:
     assert len(shelf.names()) == 1, "nothing has to go for what has no room anyway"
 
 
+def test_what_others_put_there_keeps_nothing_from_being_written(shelf: Shelf) -> None:
+    assert shelf.keep(9.0).error is None
+    (shelf.directory / "gone.wav").symlink_to("nowhere")
+    (shelf.directory / "cut.wav").mkdir()
+    for n in range(5):
+        shelf.now += 1.0 + n
+        assert shelf.keep(9.0).error is None
+    assert {"gone.wav", "cut.wav"} < set(shelf.names())
+
+
 def test_a_directory_that_cannot_be_made_is_an_answer_and_no_crash(tmp_path: Path) -> None:
     (tmp_path / "recordings").write_text("in the way")
     shelf = Shelf(tmp_path)

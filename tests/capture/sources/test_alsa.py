@@ -15,6 +15,7 @@ from array import array
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
+from statistics import median
 
 import alsaaudio
 import pytest
@@ -177,7 +178,7 @@ def test_every_format_is_heard_as_it_comes_and_without_libasounds_conversion(
     source.close()
     ramp = samples(block.pcm)
     steps = [(b - a) % 32768 for a, b in pairwise(ramp)]
-    assert sum(steps) / len(steps) == pytest.approx(rate / RATE, abs=0.05)  # the ramp of the device
+    assert median(steps) == rate / RATE  # the ramp of the device; a machine that was late lost some
     if rate == RATE:
         assert list(ramp) == [(block.position + i) % 32768 for i in range(len(ramp))]
 
