@@ -76,9 +76,8 @@ def test_what_was_said_is_in_the_figures_and_the_law_holds(
     path = tmp_path / "m.sock"
     with robot(tmp_path, cloud, f"unix:{path}") as daemon:
         hear(daemon, command)
-        daemon.wait_for(
-            lambda: scraped(_Local(path)).get("scribed_utterances_published_total") == 1
-        )
+        told = ("scribed_utterances_published_total", "scribed_committed_total")  # by two threads
+        daemon.wait_for(lambda: all(scraped(_Local(path)).get(name) == 1 for name in told))
         found = scraped(_Local(path))
         begun = found["scribed_utterances_detected_total"]
         assert begun == found["scribed_utterances_published_total"] == 1
