@@ -189,3 +189,16 @@ def real() -> TwoStage:
     """With webrtcvad in front."""
     confirmation = Confirmation(Ears(), CHUNK, FRAME_MS)
     return TwoStage(WebRtcVad(0), Floor(FRAME_MS), confirmation, FRAME_MS)
+
+
+def test_frames_that_the_second_stage_refuses_are_counted_and_no_others() -> None:
+    def ear(vad: TwoStage | AnySound) -> Ear:
+        return Ear(vad, Gate(), lambda at, _: UtteranceStarted(UtteranceId("u"), 1, at))
+
+    judged, plain = ear(two_stage()), ear(AnySound())
+    pcm = sound(NOISE, 4000) + bytes(FRAME * 100)
+    refused = verdicts(two_stage(), pcm).count(Verdict.FAINT.value)
+    for each in (judged, plain):
+        each.hear(Block(pcm, 0, 0.0))
+    assert judged.refused_frames == refused > 100
+    assert plain.refused_frames == 0
