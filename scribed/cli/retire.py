@@ -10,10 +10,12 @@ from dataclasses import dataclass
 
 from scribed.cli import brokers
 from scribed.delivery.bases import Bases
+from scribed.delivery.compat import home_assistant
 from scribed.delivery.events import Heard
 from scribed.delivery.topics import COMMANDS, ONLINE, RULES
 from scribed.delivery.watch import Access, Watch
 from scribed.errors import BrokerError, ExitStatus, ScribedError
+from scribed.model import Identity
 
 QUIET_S = 0.5
 """No retained message for so long: that were all. Brokers send them at once after SUBACK."""
@@ -25,7 +27,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Give the subcommand its options."""
     parser.description = (
         "Empties every retained topic of scribed that ROBOT has at the broker (status, state, "
-        "muted, alerts, commands that somebody retained), so that no dashboard shows it any more. "
+        "muted, alerts, commands that somebody retained) and its device in Home Assistant, so that "
+        "no dashboard shows it any more. "
         "What is retained below its base topics and is not scribed's is left alone, and named. "
         "Exit status 0: nothing of it is left; 1: it is online, the broker refuses, or something "
         "is left."
@@ -59,12 +62,18 @@ class Remains:
     online: tuple[str, ...]  #: the bases whose status says so
 
 
-def remains(heard: Iterable[Heard], bases: Bases, robot: str, source: str | None) -> Remains:
-    """Sort out what was `heard`."""
+def remains(
+    heard: Iterable[Heard], bases: Bases, robot: str, source: str | None, device: str
+) -> Remains:
+    """Sort out what was `heard`; `device` is the filter of its devices in Home Assistant."""
+    head, _, tail = device.partition("+")
     ours: set[str] = set()
     others: set[str] = set()
     online: set[str] = set()
     for each in heard:
+        if each.retained and _is_like(each.topic, head, tail):
+            ours.add(each.topic)
+            continue
         whose = bases.address(each.topic)
         if whose is None or not whose.rest or not each.retained or whose.robot != robot:
             continue
@@ -75,6 +84,14 @@ def remains(heard: Iterable[Heard], bases: Bases, robot: str, source: str | None
         if whose.rest == "status" and each.payload == ONLINE:
             online.add(each.topic.removesuffix("/status"))
     return Remains(tuple(sorted(ours)), tuple(sorted(others)), tuple(sorted(online)))
+
+
+def _is_like(topic: str, head: str, tail: str) -> bool:
+    """Whether a topic is what a filter stands for, which was parted at its wildcard."""
+    if not tail:
+        return topic == head
+    level = topic.removeprefix(head).removesuffix(tail)
+    return topic == f"{head}{level}{tail}" and "/" not in level
 
 
 def run(args: argparse.Namespace) -> int:
@@ -94,16 +111,18 @@ def run(args: argparse.Namespace) -> int:
 
 def _retire(access: Access, bases: Bases, args: argparse.Namespace) -> int:
     asked = bases.subscription("#", args.robot, args.source)
+    who = Identity(args.robot, args.source or "+", "", "", "", "")
+    device = home_assistant.address(access.mqtt.discovery_prefix, who)
 
     def look(watch: Watch) -> Remains:
-        return remains(retained(watch), bases, args.robot, args.source)
+        return remains(retained(watch), bases, args.robot, args.source, device)
 
-    with Watch(access, [asked], name="retire") as watch:
+    with Watch(access, [asked, device], name="retire") as watch:
         found = look(watch)
         for topic in found.others:
             print(f"left alone, as it is not scribed's: {_shown(topic)}")
         if not found.ours:
-            print(f"nothing of {args.robot} is retained on {asked}")
+            print(f"nothing of {args.robot} is retained on {asked} and {device}")
             return ExitStatus.OK
         if args.dry_run:
             print("\n".join(f"would empty {_shown(topic)}" for topic in found.ours))
@@ -116,7 +135,9 @@ def _retire(access: Access, bases: Bases, args: argparse.Namespace) -> int:
         if args.dry_run:
             return ExitStatus.OK
         refused = watch.clear(found.ours)
-    with Watch(access, [asked], name="retire") as again:  # version 3.1.1 has no words for a no
+    with Watch(
+        access, [asked, device], name="retire"
+    ) as again:  # version 3.1.1 has no words for a no
         left = look(again).ours
     return _tell(found.ours, left, refused)
 

@@ -25,11 +25,13 @@ LEFT = {
     "scribed/r7/mic/alert/quota": "{}",
     "scribed/r7/front/status": "offline",
     "scribed/r7/front/cmd/mute": "ON",
+    "homeassistant/device/scribed-r7/mic/config": "{}",
 }
 OTHERS = {
     "scribed/r70/mic/status": "online",
     "scribed/r7/mic/map": "png",
     "scribed/r7/status": "online",
+    "homeassistant/device/scribed-r70/mic/config": "{}",
 }
 
 
@@ -46,10 +48,13 @@ class Site:
 
     def kept(self) -> set[str]:
         """What is retained now, by whole topics."""
-        with Subscriber(self.broker.port, "scribed") as subscriber:
-            self._robot.publish("scribed/last", b"")
+        return self._kept("scribed") | self._kept("homeassistant")
+
+    def _kept(self, root: str) -> set[str]:
+        with Subscriber(self.broker.port, root) as subscriber:
+            self._robot.publish(f"{root}/last", b"")
             assert subscriber.wait_for(lambda: subscriber.on("last"), 10)
-            return {f"scribed/{each.topic}" for each in subscriber.received if each.retained}
+            return {f"{root}/{each.topic}" for each in subscriber.received if each.retained}
 
     def retire(self, *words: str) -> Said:
         """Run the command."""
@@ -72,14 +77,15 @@ def site(tmp_path: Path) -> Iterator[Site]:
 def test_only_what_is_retained_and_the_robots_and_scribeds_is_taken_away() -> None:
     heard = [Heard(topic, text.encode(), retained=True) for topic, text in (LEFT | OTHERS).items()]
     heard.append(Heard("scribed/r7/mic/speech", b"{}"))
-    assert remains(heard, BASES, "r7", None) == Remains(
+    device = "homeassistant/device/scribed-r7/+/config"
+    assert remains(heard, BASES, "r7", None, device) == Remains(
         tuple(sorted(LEFT)), ("scribed/r7/mic/map",), ()
     )
-    assert remains(heard, BASES, "r7", "front").ours == (
+    assert remains(heard, BASES, "r7", "front", device.replace("+", "front")).ours == (
         "scribed/r7/front/cmd/mute",
         "scribed/r7/front/status",
     )
-    assert remains(heard, BASES, "r70", None).online == ("scribed/r70/mic",)
+    assert remains(heard, BASES, "r70", None, device).online == ("scribed/r70/mic",)
 
 
 # At a broker
@@ -96,7 +102,7 @@ def test_a_robot_is_taken_away_with_all_its_microphones_and_nothing_else(site: S
     again = site.retire("r7")
     assert (again.status, again.out.splitlines()[-1]) == (
         0,
-        "nothing of r7 is retained on scribed/r7/+/#",
+        "nothing of r7 is retained on scribed/r7/+/# and homeassistant/device/scribed-r7/+/config",
     )
 
 
