@@ -64,8 +64,9 @@ _BY_SECTION: dict[str, dict[Effect, str]] = {
     "motion": {Effect.LIVE: "mode"},
     "mqtt": {
         Effect.LIVE: "commands ros",
-        Effect.BROKER: "host port protocol topic client_id username password_file tls ca_file "
-        "keepalive_s will_delay_s home_assistant discovery_prefix hermes hermes_site",
+        Effect.BROKER: "host port transport path protocol topic client_id username password_file "
+        "tls ca_file cert_file key_file keepalive_s will_delay_s home_assistant discovery_prefix "
+        "hermes hermes_site",
     },
     "cost": {Effect.LIVE: "price_per_hour daily_limit_s at_limit"},
     "metrics": {Effect.RESTART: "listen"},

@@ -202,6 +202,8 @@ Prefix = Annotated[
 class Mqtt(_Section, frozen=True):
     host: str = "localhost"
     port: Port = 1883
+    transport: Literal["tcp", "websockets", "unix"] = "tcp"
+    path: str = ""
     protocol: Literal["auto", "5", "3.1.1"] = "auto"
     topic: str = "scribed/{robot}/{source}"
     client_id: str = ""
@@ -209,6 +211,8 @@ class Mqtt(_Section, frozen=True):
     password_file: str = ""
     tls: bool = False
     ca_file: str = ""
+    cert_file: str = ""
+    key_file: str = ""
     keepalive_s: Annotated[int, Meta(ge=5, le=3600)] = 15
     will_delay_s: Annotated[int, Meta(ge=0, le=3600)] = 5
     commands: tuple[

@@ -11,7 +11,7 @@ import re
 from typing import Any
 from urllib.parse import urlsplit
 
-from scribed.config import Audio, Config, ElevenLabs, ProviderSection, Recorder
+from scribed.config import Audio, Config, ElevenLabs, Mqtt, ProviderSection, Recorder
 from scribed.endpoints import door, is_loopback
 from scribed.text import slug
 
@@ -20,6 +20,8 @@ UNFIT = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 MAX_KEYTERMS = 50
 MAX_KEYTERM = 20
 """The service ends a session that has more keyterms, or longer ones (in characters)."""
+MAX_SOCKET_PATH = 107
+"""What fits into the kernel's `sun_path`."""
 MIN_EARLY_MS = 100
 MAX_FAST_WORDS, MAX_FAST_WORD = 32, 40
 """Each is looked for in each partial; and a phrase that is longer is no word of command."""
@@ -35,10 +37,12 @@ _MAY_HOLD_A_SECRET = frozenset(
         "provider.elevenlabs.token_url",
         "provider.elevenlabs.token_command",
         "mqtt.password_file",
+        "mqtt.key_file",
     ]
 )
 """Keys that people put a secret into by mistake: a value that is not allowed is not repeated."""
 _LANGUAGE = re.compile("[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*")
+_URL_PATH = re.compile("/[!-~]*")
 _ENTITY = re.compile("[a-z][a-z0-9_]*")
 
 
@@ -65,10 +69,7 @@ def contradictions(config: Config) -> list[str]:
             door(config.metrics.listen)
         except ValueError as exc:
             problems.append(refusal("metrics.listen", config.metrics.listen, str(exc)))
-    if config.mqtt.password_file and not config.mqtt.username:
-        problems.append("mqtt.username: is empty, but there is a mqtt.password_file; name the user")
-    if not config.mqtt.host:
-        problems.append("mqtt.host: is empty; name the broker's host")
+    problems += _broker_problems(config.mqtt)
     if cost.at_limit != "warn" and not cost.daily_limit_s:
         problems.append(
             f"cost.at_limit: {show(cost.at_limit)} needs a limit; "
@@ -276,6 +277,29 @@ def _url_problems(key: str, url: str, *, scheme: str = "wss") -> list[str]:
             f"use {scheme}://, {plain}:// is for a loopback address only"
         ]
     return []
+
+
+def _broker_problems(mqtt: Mqtt) -> list[str]:
+    problems = []
+    if mqtt.password_file and not mqtt.username:
+        problems.append("mqtt.username: is empty, but there is a mqtt.password_file; name the user")
+    if not mqtt.host:
+        problems.append("mqtt.host: is empty; name the broker's host")
+    if mqtt.transport == "unix":
+        if not mqtt.path.startswith("/") or len(mqtt.path.encode()) > MAX_SOCKET_PATH:
+            allowed = f"the whole path of the broker's socket, of at most {MAX_SOCKET_PATH} bytes"
+            problems.append(refusal("mqtt.path", mqtt.path, allowed))
+        if mqtt.tls:
+            problems.append("mqtt.tls: a Unix socket needs none; leave it false")
+    elif mqtt.path and mqtt.transport == "tcp":
+        problems.append('mqtt.path: is for mqtt.transport = "websockets" or "unix"; leave it empty')
+    elif mqtt.path and not _URL_PATH.fullmatch(mqtt.path):
+        problems.append(refusal("mqtt.path", mqtt.path, 'a path of a URL, as "/mqtt"'))
+    if mqtt.cert_file and not mqtt.tls:
+        problems.append("mqtt.cert_file: has an effect only with mqtt.tls = true")
+    if mqtt.key_file and not mqtt.cert_file:
+        problems.append("mqtt.key_file: there is no mqtt.cert_file whose key it is; name it")
+    return problems
 
 
 def _topic_problems(topic: str) -> list[str]:

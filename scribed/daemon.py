@@ -31,7 +31,7 @@ from scribed.parts import Provider
 from scribed.reloading import Inboxes, Reloading, Source
 from scribed.service import notify
 from scribed.service.control import Control
-from scribed.service.credentials import mqtt_password
+from scribed.service.credentials import mqtt_password, with_client_key
 from scribed.service.names import new_id
 from scribed.service.timesync import clock_synced
 from scribed.store.opening import Opened, open_store
@@ -89,7 +89,7 @@ class Daemon:
         pieces = (config.spool.runtime_max_mb << 20) // pcm_bytes(PIECE_MS)
         to_store: Mailbox[Any] = Mailbox(limit=SETTLING + pieces)
         delivery = Delivery(
-            config=config,
+            config=with_client_key(config, environ),
             identity=identity,
             password=password,
             store=to_store,

@@ -78,9 +78,10 @@ class Refused(TransportError):
 class BrokerError(ScribedError):
     """The MQTT connection failed or was refused.
 
-    `denied` is true where the broker refused us (password, ACL): a human must act.
+    `denied` is true where the broker refused us (password, ACL), `untrusted` where a certificate,
+    theirs or ours, or its file cannot be used: a human must act.
     """
 
-    def __init__(self, message: str, *, denied: bool = False) -> None:
+    def __init__(self, message: str, *, denied: bool = False, untrusted: bool = False) -> None:
         super().__init__(message)
-        self.denied = denied
+        self.denied, self.untrusted = denied, untrusted

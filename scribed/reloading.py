@@ -26,11 +26,13 @@ from scribed.errors import ConfigError, ScribedError
 from scribed.model import Alert, AlertCleared, Event, Identity, Retuned, pcm_bytes
 from scribed.service import journal, notify
 from scribed.service.credentials import (
+    MQTT_CLIENT_KEY,
     MQTT_PASSWORD,
     digests,
     from_systemd,
     key_name,
     mqtt_password,
+    with_client_key,
 )
 from scribed.store import worker as store
 from scribed.uplink import worker as uplink
@@ -178,13 +180,14 @@ class Reloading:
         # All that may fail, and then nothing does.
         provider = parts.Provider(plan.config.provider, self._environ)
         password = mqtt_password(plan.config, self._environ)
+        keyed = with_client_key(plan.config, self._environ)
         found = self._source.identify(plan.config)
         identity = replace(found, run_id=self.identity.run_id, boot_id=self.identity.boot_id)
         secrets = digests(plan.config, self._environ, self._salt)
         rotated = [name for name, seal in secrets.items() if self._digests.get(name, seal) != seal]
         # From here on nothing fails.
         self._number += 1
-        self._post(plan, provider, identity, password, rotated)
+        self._post(plan, provider, rotated, keyed=keyed, identity=identity, password=password)
         self.config, self.identity, self._digests = plan.config, identity, secrets
         self._refused = plan.refused
         self._changed.update(dict.fromkeys(plan.changed))
@@ -197,11 +200,13 @@ class Reloading:
         self,
         plan: Plan,
         provider: parts.Provider,
+        rotated: list[str],
+        *,
+        keyed: Config,
         identity: Identity,
         password: str | None,
-        rotated: list[str],
     ) -> None:
-        """Tell every worker."""
+        """Tell every worker; delivery with the `keyed` configuration."""
         config, number, inboxes = plan.config, self._number, self._inboxes
         self._waits_for = set(inboxes._fields)
         new_vad = parts.vad(config) if plan.touches(*VAD) else None
@@ -230,8 +235,9 @@ class Reloading:
         inboxes.uplink.put(
             uplink.Retune(number, config, provider.session, provider.connect, provider.check, renew)
         )
-        reconnect = Effect.BROKER in plan.effects or MQTT_PASSWORD in rotated
-        inboxes.delivery.put(delivery.Retune(number, config, identity, password, reconnect))
+        secrets = {MQTT_PASSWORD, MQTT_CLIENT_KEY}
+        reconnect = Effect.BROKER in plan.effects or not secrets.isdisjoint(rotated)
+        inboxes.delivery.put(delivery.Retune(number, keyed, identity, password, reconnect))
         inboxes.store.put(store.Retune(number, config.spool))
 
     def _say(self, plan: Plan) -> None:

@@ -383,6 +383,27 @@ def test_the_ends_of_a_range_are_in_it_and_what_is_beyond_is_told_both(
         ),
         ('mqtt.host = ""', "mqtt.host: is empty; name the broker's host"),
         (
+            'mqtt.path = "/mqtt"',
+            'mqtt.path: is for mqtt.transport = "websockets" or "unix"; leave it empty',
+        ),
+        (
+            'mqtt.transport = "unix"\nmqtt.path = "broker.sock"',
+            'mqtt.path: "broker.sock" is not allowed; the whole path of the broker\'s socket, of '
+            "at most 107 bytes",
+        ),
+        (
+            'mqtt.transport = "unix"\nmqtt.path = "/run/mqtt.sock"\nmqtt.tls = true',
+            "mqtt.tls: a Unix socket needs none; leave it false",
+        ),
+        (
+            'mqtt.transport = "websockets"\nmqtt.path = "/a path"',
+            'mqtt.path: "/a path" is not allowed; a path of a URL, as "/mqtt"',
+        ),
+        (
+            'mqtt.key_file = "/etc/scribed/key.pem"',
+            "mqtt.key_file: there is no mqtt.cert_file whose key it is; name it",
+        ),
+        (
             'audio.source = "url"',
             'audio.path: is needed with audio.source = "url"; name a URL that ffmpeg can read',
         ),

@@ -15,7 +15,7 @@ from scribed.config import Config, Mqtt
 from scribed.contradictions import contradictions
 from scribed.delivery.watch import Access
 from scribed.errors import BrokerError, ConfigError, ScribedError
-from scribed.service.credentials import MQTT_PASSWORD, credential, mqtt_password
+from scribed.service.credentials import MQTT_PASSWORD, credential, mqtt_password, with_client_key
 
 PLAIN_PORT, TLS_PORT = 1883, 8883
 _LEVEL = re.compile(r"[a-z0-9_-]+")
@@ -97,7 +97,7 @@ def access(args: argparse.Namespace, environ: Mapping[str, str]) -> Access:
 
 def in_options(exc: BrokerError) -> BrokerError:
     """The same fault, said to somebody who gave options and wrote no configuration."""
-    return BrokerError(_in_options(str(exc)), denied=exc.denied)
+    return BrokerError(_in_options(str(exc)), denied=exc.denied, untrusted=exc.untrusted)
 
 
 def _configured(given: Path | None, environ: Mapping[str, str]) -> Access:
@@ -107,7 +107,7 @@ def _configured(given: Path | None, environ: Mapping[str, str]) -> Access:
     except ConfigError:
         return Access(Mqtt())
     config = loading.load(path, environ).config
-    return Access(config.mqtt, mqtt_password(config, environ))
+    return Access(with_client_key(config, environ).mqtt, mqtt_password(config, environ))
 
 
 def _password(file: str, environ: Mapping[str, str]) -> str | None:

@@ -12,7 +12,7 @@ from scribed.capture.sources import urls, wanted
 from scribed.config import Config
 from scribed.configfile import Origins, examine
 from scribed.errors import ConfigError, ScribedError
-from scribed.service.credentials import is_there, mqtt_password
+from scribed.service.credentials import is_there, mqtt_client_key, mqtt_password
 from scribed.service.names import DEFAULT_INSTANCE
 from scribed.uplink.connection import tls_context
 
@@ -90,10 +90,14 @@ def read(path: Path, text: str, environ: Mapping[str, str]) -> Loaded:
         tls_context(config.provider.ca_file)
     except ScribedError as exc:
         problems.append(str(exc))
-    if config.mqtt.ca_file and not _is_file(Path(config.mqtt.ca_file)):
-        problems.append(f"mqtt.ca_file: {config.mqtt.ca_file} is not a file; name a PEM file")
+    problems += [
+        f"mqtt.{name}: {file} is not a file; name a PEM file"
+        for name, file in (("ca_file", config.mqtt.ca_file), ("cert_file", config.mqtt.cert_file))
+        if file and not _is_file(Path(file))
+    ]
     looks: list[Callable[[], object]] = [
         lambda: mqtt_password(config, environ),
+        lambda: mqtt_client_key(config.mqtt, environ),
         lambda: wanted.parse(config.audio.device),
         lambda: parts.check_cleaning(config.audio),
         lambda: parts.check_metrics(config.metrics),

@@ -25,6 +25,7 @@ class Loss(enum.Enum):
     """How a connection ended, or did not come about."""
 
     UNREACHABLE = "unreachable"  # no TCP or no TLS
+    UNTRUSTED = "untrusted"  # a certificate, theirs or ours, is not accepted
     SILENT = "silent"  # closed, or nothing said, before the broker's answer to CONNECT
     WRONG_VERSION = "wrong version"
     REFUSED = "refused"

@@ -57,7 +57,8 @@ class FastWords:
                 payload = encode(
                     payloads.word(said, phrase, identity, moment, caution=caution, until=until)
                 )
-                yield Transient(f"word/{level}", payload, until)
+                about = (said.started.id, said.started.seq)
+                yield Transient(f"word/{level}", payload, until, about)
 
     def _first(self, id: UtteranceId, level: str) -> bool:
         """Whether this is the first time in this utterance; from now on it is not."""

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 
 from scribed.backoff import Backoff
 from scribed.config import Config, Mqtt
+from scribed.delivery import reasons
 from scribed.delivery.attempts import INITIAL_S, MAX_S, TAKEN_OVER_S, Attempts, Loss, Version
 from scribed.delivery.events import Acknowledged, Connected, WireEvent
 from scribed.delivery.mqtt import CONNECT_S, Wire
+from scribed.delivery.tls import Held
 from scribed.delivery.topics import Message
 from scribed.errors import BrokerError
 from scribed.model import Identity
@@ -71,12 +73,16 @@ class BrokerLink:
         wire = self._wire
         return self.online and wire is not None and wire.error is None and not wire.want_write
 
+    @property
+    def certificates(self) -> list[Held]:
+        """What the connection stands on."""
+        return [] if self._wire is None else self._wire.certificates
+
     def is_of(self, mqtt: Mqtt, identity: Identity) -> bool:
         """Whether that is the same broker, and we are the same there."""
         mine, me = self._config.mqtt, self._identity
-        return (mine.host, mine.port, me.client_id, me.base) == (
-            mqtt.host,
-            mqtt.port,
+        return (reasons.where(mine), me.client_id, me.base) == (
+            reasons.where(mqtt),
             identity.client_id,
             identity.base,
         )
@@ -166,7 +172,7 @@ class BrokerLink:
                 timeout_s=within_s,
             )
         except BrokerError as exc:
-            return [self._failed(exc, Loss.UNREACHABLE)]
+            return [self._failed(exc, Loss.UNTRUSTED if exc.untrusted else Loss.UNREACHABLE)]
         self._wire = wire
         self._connack_by = self._now() + within_s
         self._selector.register(wire.fileno(), selectors.EVENT_READ)

@@ -1,8 +1,8 @@
 """The wire: one MQTT connection by paho, driven by whoever owns the selector.
 
-The only module that imports paho, which does nothing here by itself: no thread, no reconnect, no
-queue (never more than a window's worth is handed to it), no memory: each connection has a new
-client, which is thrown away with it.
+This and its `door` are the only modules that import paho, which does nothing here by itself: no
+thread, no reconnect, no queue (never more than a window's worth is handed to it), no memory: each
+connection has a new client, which is thrown away with it.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from paho.mqtt.client import (
     ConnectFlags,
     DisconnectFlags,
     MQTTMessage,
+    WebsocketConnectionError,
 )
 from paho.mqtt.enums import CallbackAPIVersion, LogLevel, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
@@ -27,10 +28,12 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
+from scribed import __version__
 from scribed.config import Mqtt
 from scribed.delivery import reasons, tls
 from scribed.delivery.attempts import Loss, Version
 from scribed.delivery.commands import MAX_BYTES
+from scribed.delivery.door import PATH, Door, beneath
 from scribed.delivery.events import Acknowledged, Asked, Connected, Heard, Subscribed, WireEvent
 from scribed.delivery.fits import subscriptions
 from scribed.delivery.topics import COMMANDS, OFFLINE, RULES, Message, others, whole
@@ -41,10 +44,12 @@ CONNECT_S = 5.0
 """How long each of TCP's connect, TLS's handshake and the broker's CONNACK may take."""
 LOOKUP_S = 60.0
 """What getaddrinfo may take: it has no timeout of its own."""
-OVERHEAD_BYTES = 96
+OVERHEAD_BYTES = 192
 """Header, topic below the base, packet identifier and properties of a PUBLISH, generously."""
 MAX_PACKET_BYTES = 2 << 20
 """What the broker may send us in one packet (MQTT 5); commands are refused long before."""
+RECEIVE_MAXIMUM = 32
+"""Commands that the broker may send before we have acknowledged the first of them (MQTT 5)."""
 KEPT_BYTES = 256 << 10
 """What is kept of a packet that is being read, where the protocol (3.1.1) has no such limit."""
 RECEIVE_BUFFER_BYTES = 16 << 10
@@ -91,16 +96,20 @@ class Wire:
         self._client.connect_timeout = timeout_s
         try:
             self._connect()
+        except (WebsocketConnectionError, LookupError, UnicodeDecodeError) as exc:
+            raise reasons.no_websocket(mqtt) from exc
         except (OSError, ValueError) as exc:
             raise reasons.unreachable(exc, mqtt, timeout_s) from exc
         if self.error is not None:
             raise self.error
         self._fd: int = self._socket().fileno()
+        #: what the connection stands on; empty where that is not TLS
+        self.certificates = tls.certificates(beneath(self._socket()), mqtt.cert_file)
 
     @staticmethod
     def busy_s() -> float:
-        """How long the constructor may block: TCP and TLS with each of two addresses."""
-        return LOOKUP_S + 4 * CONNECT_S
+        """How long the constructor may block: TCP to each of two addresses, TLS, a WebSocket."""
+        return LOOKUP_S + 5 * CONNECT_S
 
     def fileno(self) -> int:
         return self._fd
@@ -127,6 +136,8 @@ class Wire:
         if not self._five:
             # Without this a command of 256 MiB would be in memory before anybody could refuse it.
             del self._client._in_packet["packet"][KEPT_BYTES:]  # noqa: SLF001
+            if len(getattr(self._socket(), "_readbuffer", b"")) > MAX_PACKET_BYTES:
+                self.fail(BrokerError("the broker sent a command of more than 2 MB"))
 
     def publish(self, message: Message) -> int:
         """Write `message`; return the packet identifier that its `Acknowledged` will carry."""
@@ -138,6 +149,7 @@ class Wire:
                 ContentType=rule.content_type,
                 MessageExpiryInterval=message.expiry_s,
                 CorrelationData=message.correlation,
+                UserProperty=_about(message),
             )
         info = self._client.publish(
             message.address or whole(message.topic, self._identity.base),
@@ -174,21 +186,24 @@ class Wire:
 
     def _new_client(self, password: str | None) -> Client:
         mqtt, identity = self._mqtt, self._identity
-        client = Client(
+        client = Door(
             CallbackAPIVersion.VERSION2,
             client_id=identity.client_id,
             protocol=MQTTProtocolVersion.MQTTv5 if self._five else MQTTProtocolVersion.MQTTv311,
             # A session of version 3.1.1 has no expiry: it would stay at the broker for ever.
             clean_session=None if self._five else True,
             reconnect_on_failure=False,
+            transport=mqtt.transport,
         )
+        if mqtt.transport == "websockets":
+            client.ws_set_options(path=mqtt.path or PATH)
         if mqtt.username:
             client.username_pw_set(mqtt.username, password)
         if mqtt.tls:
             try:
-                client.tls_set_context(tls.context(mqtt.ca_file))
+                client.tls_set_context(tls.context(mqtt))
             except OSError as exc:
-                raise reasons.bad_ca_file(exc, mqtt) from exc
+                raise reasons.bad_pem_file(exc, mqtt) from exc
         if self._has_will:
             self._make_will(client)
         client.on_socket_open = self._on_socket_open
@@ -220,35 +235,47 @@ class Wire:
 
     def _connect(self) -> None:
         mqtt = self._mqtt
+        host = mqtt.path if mqtt.transport == "unix" else mqtt.host
         if not self._five:
-            self._client.connect(mqtt.host, mqtt.port, mqtt.keepalive_s)
+            self._client.connect(host, mqtt.port, mqtt.keepalive_s)
             return
         # A clean start would end the session that a lost connection left behind, and so publish
         # the will that its delay is meant to hold back.
         self._client.connect(
-            mqtt.host,
+            host,
             mqtt.port,
             mqtt.keepalive_s,
             clean_start=False,
             properties=_properties(
                 PacketTypes.CONNECT,
                 SessionExpiryInterval=mqtt.will_delay_s,
+                ReceiveMaximum=RECEIVE_MAXIMUM,
                 MaximumPacketSize=MAX_PACKET_BYTES,
+                UserProperty=[("client", f"scribed {__version__}")],
             ),
         )
 
     def _on_socket_open(self, client: Client, userdata: Any, connection: Any) -> None:
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection = beneath(connection)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
+        if connection.family == socket.AF_UNIX:
+            return
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         give_up_ms = int(self._give_up_s * 1000)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, give_up_ms)
 
     def _on_socket_close(self, client: Client, userdata: Any, connection: Any) -> None:
         """Hear the broker's last words: after a failed write paho closes without listening."""
-        if not self._five or self._leaving:
+        if self._leaving:
             return
-        with contextlib.suppress(OSError, LookupError, ValueError):
-            code = reasons.farewell(connection.recv(LAST_WORDS_BYTES))
+        words = b""
+        try:
+            words = connection.recv(LAST_WORDS_BYTES)
+        except (OSError, ValueError, LookupError) as exc:  # of TLS: why it refuses us
+            if not self._greeted and reasons.is_of_our_certificate(str(exc)):
+                self.fail(reasons.certificate_refused(str(exc), self._mqtt))
+        with contextlib.suppress(LookupError, ValueError):
+            code = reasons.farewell(words) if self._five else None
             if code is not None:
                 name = ReasonCode(PacketTypes.DISCONNECT, identifier=code).getName()
                 self._fail_as_told(code, name)
@@ -349,12 +376,15 @@ class Wire:
 
     def _lost(self, why: str) -> BrokerError:
         client_id = self._identity.client_id
+        if not self._greeted and reasons.is_of_our_certificate(why):
+            return reasons.certificate_refused(why, self._mqtt)
         return reasons.lost(why, greeted=self._greeted, mqtt=self._mqtt, client_id=client_id)
 
     def fail(self, error: BrokerError, loss: Loss | None = None) -> None:
         """Remember the first thing that went wrong: what follows is its consequence."""
         if self.error is None:
-            self.error, self.loss = error, loss or self.loss
+            untrusted = Loss.UNTRUSTED if error.untrusted else None
+            self.error, self.loss = error, loss or untrusted or self.loss
 
     @contextlib.contextmanager
     def _contained(self) -> Iterator[None]:
@@ -366,6 +396,15 @@ class Wire:
 
     def _socket(self) -> Any:
         return self._client.socket()
+
+
+def _about(message: Message) -> list[tuple[str, str]] | None:
+    """What a broker's rule or a bridge may go by without reading the payload."""
+    found = [("schema", message.rule.schema)] if message.rule.schema else []
+    if message.utterance is not None:
+        utterance_id, seq = message.utterance
+        found += [("utterance_id", utterance_id), ("seq", str(seq))]
+    return found or None
 
 
 def _know_all_refusals() -> None:

@@ -39,6 +39,7 @@ class Transient:
     topic: str
     payload: bytes
     until: float
+    utterance: tuple[str, int] | None = None  #: its id and `seq`, where it is about one
 
 
 @dataclass(frozen=True, slots=True)

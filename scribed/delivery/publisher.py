@@ -242,8 +242,9 @@ class Publisher:
             return None
         robot = self._robot.during(said.started.at, moment.now)
         told = payloads.partial(said, self._identity, moment, robot)
+        expiry_s, about = RULES["partial"].expiry_s, (said.started.id, said.started.seq)
         beside = self._small(self.fits.partial(told))
-        return Message("partial", encode(told), RULES["partial"].expiry_s, beside=beside)
+        return Message("partial", encode(told), expiry_s, beside=beside, utterance=about)
 
     def metrics(self, said: Metrics, own: dict[str, float], moment: Moment) -> Message:
         """The daemon's figures and delivery's `own`, to be written at once or never."""
@@ -361,13 +362,15 @@ class Publisher:
             robot=self._robot_during(final),
             lean=lean,
         )
-        text = None
+        text, about = None, (final.started.id, seq)
         first = seq > self._text_seq and self.accounts.began_here(final.started.id)
         if way.topic == "transcript" and not said.caution and first:
             # Only what nobody can have said before: a plain text has no `seq` to tell.
             beside = self._small(self.fits.text(said, way.expiry_s))
-            text = Message("text", said.text.encode(), way.expiry_s, beside=beside)
-        return self._offer(final, Message(way.topic, encode(said), way.expiry_s), text)
+            payload = said.text.encode()
+            text = Message("text", payload, way.expiry_s, beside=beside, utterance=about)
+        message = Message(way.topic, encode(said), way.expiry_s, utterance=about)
+        return self._offer(final, message, text)
 
     def _again(self, again: Again, moment: Moment) -> Offer:
         offer = self._offer(again, self._restated(again.item, moment, lean=False))
@@ -390,7 +393,8 @@ class Publisher:
             robot=self._robot_during(item),
             lean=lean,
         )
-        return Message("late", encode(said), None, topic, correlation)
+        about = (item.started.id, item.started.seq)
+        return Message("late", encode(said), None, topic, correlation, utterance=about)
 
     def _robot_during(self, final: Final) -> RobotDid:
         """What was known when the utterance ended, and what the robot has said since then."""
@@ -405,7 +409,8 @@ class Publisher:
             case Closed():
                 return self._end(parcel, moment)
             case Transient():
-                return Message(parcel.topic, parcel.payload, _left_s(parcel.until, moment))
+                left_s, about = _left_s(parcel.until, moment), parcel.utterance
+                return Message(parcel.topic, parcel.payload, left_s, utterance=about)
             case Answer():
                 left_s, address = _left_s(parcel.until, moment), parcel.address
                 return Message("reply", parcel.payload, left_s, address.topic, address.correlation)
@@ -416,7 +421,9 @@ class Publisher:
                 return Message(parcel.topic, said)
 
     def _end(self, closed: Closed, moment: Moment) -> Message:
-        return Message("ended", encode(payloads.ended(closed, self._identity, moment)))
+        about = (closed.started.id, closed.started.seq)
+        payload = encode(payloads.ended(closed, self._identity, moment))
+        return Message("ended", payload, utterance=about)
 
     def _offer(self, parcel: Parcel, message: Message, text: Message | None = None) -> Offer:
         limit = self._max_payload
@@ -460,7 +467,8 @@ class Publisher:
             self.outbox.retain(f"alert/{news.code}", b"")
 
     def _tell_speech(self, started: UtteranceStarted, active: bool, moment: Moment) -> None:
-        self._tell("speech", payloads.speech(started, active, self._identity, moment), moment)
+        told = payloads.speech(started, active, self._identity, moment)
+        self._tell("speech", told, moment, (started.id, started.seq))
         said = self.fits.speech(started, active=active)
         if said is not None:
             until = moment.now + (RULES["speech"].expiry_s or 0)
@@ -477,9 +485,11 @@ class Publisher:
         self.dropped["too_large"] += len(messages) - len(small)
         return small
 
-    def _tell(self, topic: str, message: Named, moment: Moment) -> None:
+    def _tell(
+        self, topic: str, message: Named, moment: Moment, about: tuple[str, int] | None = None
+    ) -> None:
         until = moment.now + (RULES[topic].expiry_s or 0)
-        self.outbox.tell(Transient(topic, encode(message), until))
+        self.outbox.tell(Transient(topic, encode(message), until, about))
 
 
 def _left_s(until: float, moment: Moment) -> int:

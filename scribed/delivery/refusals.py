@@ -10,7 +10,14 @@ from scribed.model import Alert, AlertCleared
 DENIED_REMEDY = "correct mqtt.username and mqtt.password_file, or what the broker allows this user"
 SIZE_REMEDY = "allow larger messages at the broker (mosquitto: max_packet_size, message_size_limit)"
 QUOTA_REMEDY = "raise the broker's quota for this client, or find out who uses it up"
+CERTIFICATE_REMEDY = (
+    "renew the certificate or correct mqtt.ca_file, mqtt.cert_file, mqtt.key_file, mqtt.host; "
+    "`scribed doctor` says more"
+)
+EXPIRY_REMEDY = "renew it; it is read anew with each connection to the broker"
 DUPLICATE_REMEDY = "give each daemon a mqtt.client_id of its own"
+OWNER = "mqtt"
+"""Of `cert_expiring`."""
 ALONE_S = 60.0
 """A client id is ours alone if nobody took it for so long: the other waits half of it at most."""
 CLOSES, CLOSES_S = 3, 60.0
@@ -21,6 +28,7 @@ ASIDE = "aside"
 
 News = Alert | AlertCleared | None
 
+_US_REMEDIES = {Loss.UNTRUSTED: CERTIFICATE_REMEDY}
 _REMEDIES = {Loss.TOO_LARGE: SIZE_REMEDY, Loss.QUOTA: QUOTA_REMEDY}
 _SESSION, _US = "the session", ""
 
@@ -35,6 +43,7 @@ class Refusals:
         self._denied: dict[str, str] = {}  # the complaint by its subject
         self._denied_at = 0.0  # when the session was ended last
         self._taken_over_at: float | None = None
+        self._expiring = ""
         self._closed_at: deque[float] = deque(maxlen=CLOSES)
 
     def deny(self, topic: str, text: str, remedy: str = DENIED_REMEDY) -> News:
@@ -58,7 +67,17 @@ class Refusals:
         if loss in _REMEDIES:
             self._denied_at = now
             return self.deny(_SESSION, text, _REMEDIES[loss])
-        return self.deny(_US, text)
+        return self.deny(_US, text, _US_REMEDIES.get(loss, DENIED_REMEDY))
+
+    def expiring(self, words: list[str]) -> News:
+        """What the connection stands on and that ends soon, in words; empty: nothing does."""
+        text = "; ".join(words)
+        if text == self._expiring:
+            return None
+        self._expiring = text
+        if not text:
+            return AlertCleared("cert_expiring", owner=OWNER)
+        return Alert("cert_expiring", text, EXPIRY_REMEDY, "warning", owner=OWNER)
 
     def contested(self, loss: Loss, now: float) -> bool:
         """Whether this `loss`, no fault of ours, says that another client has our id."""

@@ -16,28 +16,29 @@ class Rule(NamedTuple):
     retain: bool
     expiry_s: int | None = None  #: None: never
     content_type: str = "application/json"
+    schema: str | None = None  #: of its payload
 
 
-_TEXT = "text/plain"
+_TEXT, _TRANSCRIPT = "text/plain", "stt.transcript/1"
 PARTIAL_EXPIRY_S = 3
 WORD_EXPIRY_S = 2
 REPLY_EXPIRY_S = 10
 
 RULES: Mapping[str, Rule] = {
     "status": Rule(1, retain=True, content_type=_TEXT),
-    "state": Rule(1, retain=True),
-    "transcript": Rule(1, retain=False),  # its expiry is what `route()` says
+    "state": Rule(1, retain=True, schema="stt.state/1"),
+    "transcript": Rule(1, retain=False, schema=_TRANSCRIPT),  # its expiry is what `route()` says
     "text": Rule(0, retain=False, content_type=_TEXT),  # the same
-    "late": Rule(1, retain=False),
-    "partial": Rule(0, retain=False, expiry_s=PARTIAL_EXPIRY_S),
-    "word": Rule(1, retain=False, expiry_s=WORD_EXPIRY_S),
-    "speech": Rule(1, retain=False, expiry_s=5),
-    "ended": Rule(1, retain=False),
-    "event": Rule(1, retain=False, expiry_s=60),
-    "alert": Rule(1, retain=True),
+    "late": Rule(1, retain=False, schema=_TRANSCRIPT),
+    "partial": Rule(0, retain=False, expiry_s=PARTIAL_EXPIRY_S, schema=_TRANSCRIPT),
+    "word": Rule(1, retain=False, expiry_s=WORD_EXPIRY_S, schema="stt.word/1"),
+    "speech": Rule(1, retain=False, expiry_s=5, schema="stt.speech/1"),
+    "ended": Rule(1, retain=False, schema="stt.ended/1"),
+    "event": Rule(1, retain=False, expiry_s=60, schema="stt.event/1"),
+    "alert": Rule(1, retain=True, schema="stt.alert/1"),
     "muted": Rule(1, retain=True, content_type=_TEXT),
-    "metrics": Rule(0, retain=False, expiry_s=60),
-    "reply": Rule(1, retain=False, expiry_s=REPLY_EXPIRY_S),
+    "metrics": Rule(0, retain=False, expiry_s=60, schema="stt.metrics/1"),
+    "reply": Rule(1, retain=False, expiry_s=REPLY_EXPIRY_S, schema="stt.reply/1"),
 }
 """Every topic below the base, by its first level."""
 
@@ -97,6 +98,7 @@ class Message(NamedTuple):
     address: str | None = None  #: the whole topic, where an asker named it
     correlation: bytes | None = None  #: the asker's own
     beside: tuple[Message, ...] = ()  #: to be written right after it, once, in other words
+    utterance: tuple[str, int] | None = None  #: its id and `seq`, where it is about one
 
     @property
     def size(self) -> int:

@@ -7,7 +7,9 @@ from typing import Any
 
 from scribed import kinds
 from scribed.delivery.attempts import Loss
+from scribed.delivery.certificates import day
 from scribed.delivery.refusals import ASIDE, DENIED_REMEDY, SIZE_REMEDY, News, Refusals
+from scribed.delivery.tls import Held
 from scribed.delivery.topics import is_others, whole
 from scribed.errors import BrokerError
 from scribed.worker import Mailbox
@@ -66,10 +68,20 @@ class Troubles:
 
     def lost(self, error: BrokerError, loss: Loss, now: float, waiting: int) -> None:
         """The connection ended, or did not come about."""
-        if error.denied or loss is Loss.TAKEN_OVER:
+        if error.denied or error.untrusted or loss is Loss.TAKEN_OVER:
             self._tell(self._refusals.ended(loss, str(error), now))
         extra = kinds.BROKER_DOWN(broker=self.broker, error=error, finals=waiting)
         logger.warning("%s (%d waiting)", error, waiting, extra=extra)
+
+    def certificates(self, held: list[Held], wall: float) -> None:
+        """The connection stands on these; say which of them end soon."""
+        words = [
+            f"{each.name} {'expires' if each.holds.ends > wall else 'has expired'} on "
+            f"{day(each.holds.ends)}"
+            for each in held
+            if each.holds.is_soon_over(wall)
+        ]
+        self._tell(self._refusals.expiring(words))
 
     def _tell(self, news: News) -> None:
         if news is not None:

@@ -14,6 +14,7 @@ from typing import Any
 
 from scribed import clock, kinds
 from scribed.config import Config
+from scribed.delivery import reasons
 from scribed.delivery.attempts import Loss, Pauses
 from scribed.delivery.events import Acknowledged, Asked, Connected, Heard, Subscribed
 from scribed.delivery.lines import log_published
@@ -45,6 +46,8 @@ logger = logging.getLogger(__name__)
 
 SYNCED_S = 1.0
 """How long an answer of the kernel about its clock is good for."""
+CERTIFICATES_S = 3600.0
+"""How often it is looked whether a certificate ends soon."""
 IDLE_S = 5.0
 """How long to sleep where nothing happens; the heartbeat needs no more."""
 GOODBYE_S = 0.5
@@ -131,6 +134,7 @@ class Delivery(Worker):
             standing=standing,
         )
         self._announcing, self._standing = announcing, tuple(standing)
+        self._certificates_at = 0.0
         self._pauses = Pauses()
         self._link: BrokerLink
         self._last_error: str | None = None
@@ -215,17 +219,25 @@ class Delivery(Worker):
                     self._lost(event)
         if self._link.online:
             self._troubles.connected_since(self._link.since, self._now())
+            self._look_at_certificates()
+
+    def _look_at_certificates(self) -> None:
+        if self._now() < self._certificates_at:
+            return
+        self._certificates_at = self._now() + CERTIFICATES_S
+        moment = self._moment()
+        if moment.clock_synced is not False:  # else the clock may be years off
+            self._troubles.certificates(self._link.certificates, moment.wall)
 
     def _connected(self, event: Connected) -> None:
         mqtt, version = self._config.mqtt, self._link.version
         if self._away:
             extra = kinds.BROKER_UP(broker=self._troubles.broker)
-            logger.info(
-                "connected to %s port %d (MQTT %s)", mqtt.host, mqtt.port, version, extra=extra
-            )
+            logger.info("connected to %s (MQTT %s)", reasons.where(mqtt), version, extra=extra)
         self._last_error, self._away, self._goodbye = None, False, False
         self._publisher.connected(event.window, event.max_payload)
         self._troubles.accepted()
+        self._certificates_at = 0.0
 
     def _subscribed(self, event: Subscribed) -> None:
         if event.refusal is None:
@@ -493,4 +505,5 @@ class Delivery(Worker):
 
 
 def _broker(config: Config) -> str:
-    return f"{config.mqtt.host}:{config.mqtt.port}"
+    mqtt = config.mqtt
+    return mqtt.path if mqtt.transport == "unix" else f"{mqtt.host}:{mqtt.port}"

@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import Literal
 
 from scribed.errors import ScribedError
 
@@ -33,10 +34,11 @@ _ROUNDS = 101
 
 @dataclass(frozen=True, slots=True)
 class ServerTls:
-    """The files of a TLS listener, PEM."""
+    """The files of a TLS listener, PEM; with `client_ca` only those connect whom that signed."""
 
     certificate: Path
     key: Path
+    client_ca: Path | None = None
 
 
 class Broker:
@@ -44,7 +46,8 @@ class Broker:
 
     `directory` must exist and be private to us. With `passwords` (user to password) nobody else
     may connect; `acl` is the text of an ACL file; `persistence` keeps sessions and retained
-    messages over a `kill()`, as far as mosquitto itself does; `max_packet_size` is in bytes.
+    messages over a `kill()`, as far as mosquitto itself does; `transport` is as
+    `mqtt.transport`; `max_packet_size` is in bytes.
     `configuration` is the whole text instead, which listens on `port` and may name `passwords` and
     `acl` in `directory`.
     """
@@ -57,17 +60,22 @@ class Broker:
         passwords: Mapping[str, str] | None = None,
         acl: str = "",
         tls: ServerTls | None = None,
+        transport: Literal["tcp", "websockets", "unix"] = "tcp",
         persistence: bool = False,
         max_packet_size: int | None = None,
         configuration: str | None = None,
         program: str = "mosquitto",
     ) -> None:
         self.host, self.port = HOST, port or stable_port()
+        #: the socket, where that is a Unix one
+        self.unix = directory / "mqtt.sock" if transport == "unix" else None
         self._directory, self._program = directory, program
         self._log = directory / "mosquitto.log"
         self._process: subprocess.Popen[bytes] | None = None
         lines = [
-            f"listener {self.port} {self.host}",
+            # mosquitto 2.0.11 ends where it has but listeners for WebSockets.
+            *([f"listener 0 {directory}/unused.sock"] if transport == "websockets" else []),
+            f"listener {self.port} {self.host}" if not self.unix else f"listener 0 {self.unix}",
             f"user {getpass.getuser()}",  # started as root, mosquitto would become another user
             f"allow_anonymous {'false' if passwords else 'true'}",
             f"persistence {'true' if persistence else 'false'}",
@@ -85,6 +93,10 @@ class Broker:
             lines.append(f"acl_file {self._write('acl', acl)}")
         if tls is not None:
             lines += [f"certfile {tls.certificate}", f"keyfile {tls.key}"]
+        if tls is not None and tls.client_ca is not None:
+            lines += [f"cafile {tls.client_ca}", "require_certificate true"]
+        if transport == "websockets":
+            lines.append("protocol websockets")
         if max_packet_size is not None:
             lines.append(f"max_packet_size {max_packet_size}")
         text = "\n".join(lines) if configuration is None else configuration
@@ -171,6 +183,8 @@ class Broker:
         """It listens before it has read its certificates: only its log says when it is ready."""
         if " running" not in self._log.read_text(errors="replace"):
             return False
+        if self.unix is not None:
+            return self.unix.is_socket()
         with (
             contextlib.suppress(OSError),
             socket.create_connection((self.host, self.port), timeout=START_S),

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from scribed import clock, parts
 from scribed.config import Config
 from scribed.delivery import tls as broker_tls
+from scribed.delivery.reasons import where
 from scribed.doctor import keys, machine, network, sound
 from scribed.doctor.aside import Aside, Late
 from scribed.doctor.finding import Finding, ok, unknown
@@ -27,7 +28,7 @@ from scribed.doctor.probes.listening import Answer
 from scribed.endpoints import is_loopback, realtime_url
 from scribed.errors import ScribedError
 from scribed.model import Identity
-from scribed.service.credentials import idle_password, mqtt_password
+from scribed.service.credentials import idle_password, mqtt_password, with_client_key
 from scribed.service.names import unit_of
 from scribed.service.timesync import clock_synced
 from scribed.uplink.connection import tls_context
@@ -79,7 +80,10 @@ class Examination:
         evidence = secrets.gather(config, environ, self._shown)
         provider_s = 2 * config.provider.connect_timeout_s + networks.LOOKUP_S
         heard = self._listen()
-        endpoints = _endpoints(config)
+        keyed = config
+        with contextlib.suppress(ScribedError):  # told by who reads the configuration
+            keyed = with_client_key(config, environ)
+        endpoints = _endpoints(keyed)
         lookups = [(each, Aside(_looks(each.host), networks.LOOKUP_S)) for each in endpoints]
         greetings = [
             (each, Aside(_greets(each), networks.LOOKUP_S + 2 * networks.GREET_S))
@@ -163,9 +167,10 @@ class Examination:
         config = self._patient.config
         try:
             password = mqtt_password(config, environ)
+            keyed = with_client_key(config, environ)
         except ScribedError as exc:
-            return network.Reached(config.mqtt.host, problem=str(exc))
-        return brokers.try_broker(config.mqtt, self._patient.identity, password)
+            return network.Reached(where(config.mqtt), problem=str(exc))
+        return brokers.try_broker(keyed.mqtt, self._patient.identity, password)
 
 
 def _endpoints(config: Config) -> list[_Endpoint]:
@@ -181,7 +186,9 @@ def _endpoints(config: Config) -> list[_Endpoint]:
         "provider.url",
         (lambda: tls_context(provider.ca_file)) if secure else None,
     )
-    context = (lambda: broker_tls.context(mqtt.ca_file)) if mqtt.tls else None
+    if mqtt.transport == "unix":
+        return [service]
+    context = (lambda: broker_tls.context(mqtt)) if mqtt.tls else None
     return [service, _Endpoint(mqtt.host, mqtt.port, "mqtt", "mqtt.host", context)]
 
 

@@ -13,7 +13,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from scribed.config import Config, ProviderSection
+from msgspec.structs import replace
+
+from scribed.config import Config, Mqtt, ProviderSection
 from scribed.errors import ScribedError
 from scribed.service.redaction import hide
 
@@ -32,6 +34,7 @@ _PLACES = {
 }
 
 
+MQTT_CLIENT_KEY = "mqtt-client-key"
 MQTT_PASSWORD = "mqtt-password"  # noqa: S105 -- a name
 VARIABLES = {name: place.variable for name, place in _PLACES.items()}
 """Where a provider's key may be in the environment."""
@@ -102,6 +105,37 @@ def mqtt_password(config: Config, environ: Mapping[str, str]) -> str | None:
     )
 
 
+def mqtt_client_key(mqtt: Mqtt, environ: Mapping[str, str]) -> str:
+    """The file with the key of `mqtt.cert_file`; "": it is in that file, or there is none.
+
+    Raises `ScribedError` where the key is open to others, or cannot be looked at.
+    """
+    if not mqtt.cert_file:
+        return ""
+    if directory := environ.get("CREDENTIALS_DIRECTORY"):
+        path = Path(directory) / MQTT_CLIENT_KEY
+        if is_there(path):
+            return str(path)
+    key = "mqtt.key_file" if mqtt.key_file else "mqtt.cert_file"
+    path = _expanded(mqtt.key_file or mqtt.cert_file, key)
+    _check_private(path, key)
+    return str(path) if mqtt.key_file else ""
+
+
+def with_client_key(config: Config, environ: Mapping[str, str]) -> Config:
+    """`config` with the file in `mqtt.key_file` that is to be used. Raises `ScribedError`."""
+    key_file = mqtt_client_key(config.mqtt, environ)
+    return replace(config, mqtt=replace(config.mqtt, key_file=key_file))
+
+
+def _client_key(config: Config, environ: Mapping[str, str]) -> str | None:
+    path = mqtt_client_key(config.mqtt, environ) or config.mqtt.cert_file
+    try:
+        return Path(path).read_text("ascii", "replace") if path else None
+    except OSError as exc:
+        raise ScribedError(f"mqtt.key_file: {path} cannot be read: {exc.strerror}") from exc
+
+
 def digests(config: Config, environ: Mapping[str, str], salt: bytes) -> dict[str, bytes]:
     """By name, what tells another secret from the one that is there now, and tells nothing else.
 
@@ -112,6 +146,7 @@ def digests(config: Config, environ: Mapping[str, str], salt: bytes) -> dict[str
         for name, get in (
             (key_name(config.provider), lambda: configured_key(config.provider, environ)),
             (MQTT_PASSWORD, lambda: mqtt_password(config, environ)),
+            (MQTT_CLIENT_KEY, lambda: _client_key(config, environ)),
         )
     }
 

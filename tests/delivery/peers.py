@@ -123,6 +123,7 @@ class Received:
     utf8: bool
     correlation: bytes | None
     at: float  #: by the boot clock
+    about: dict[str, str]  #: its user properties
 
     @property
     def json(self) -> dict[str, Any]:
@@ -222,6 +223,7 @@ class Robot:
                 getattr(said, "PayloadFormatIndicator", 0) == 1,
                 getattr(said, "CorrelationData", None),
                 clock.now(),
+                dict(getattr(said, "UserProperty", ())),
             )
         )
 

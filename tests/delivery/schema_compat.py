@@ -68,8 +68,9 @@ def broken(name: str, old: Schema, new: Schema) -> list[str]:
 
 def _broken_topics(old: Schema, new: Schema) -> Iterator[str]:
     for topic, rule in old["topics"].items():
-        if new["topics"].get(topic) != rule:
-            yield f"{topic}: was {rule}, is {new['topics'].get(topic)}"
+        now = new["topics"].get(topic, {})
+        if {name: now.get(name) for name in rule} != rule:
+            yield f"{topic}: was {rule}, is {now or None}"
     for code in set(old["alerts"]) - set(new["alerts"]):
         yield f"alert/{code} is gone"
 

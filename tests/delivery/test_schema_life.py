@@ -39,6 +39,7 @@ INSTEAD = (
     ("set_language", '{"language": "fr"}'),
     ("log_level", '{"level": "debug", "ttl_ms": 60000}'),
 )
+OF_UTTERANCES = {"transcript", "late", "partial", "word", "speech", "ended"}
 DOCUMENT = asyncapi.document()
 
 
@@ -192,6 +193,23 @@ def test_every_message_travelled_as_the_document_says(heard: list[Received]) -> 
         else:
             assert message.expiry_s is not None, message
             assert 1 <= message.expiry_s <= expiry, message
+
+
+def test_who_reads_no_payload_knows_what_it_is_and_of_which_utterance(
+    heard: list[Received],
+) -> None:
+    of_utterances = set()
+    for message in published(heard):
+        said = examples.value(message.payload) if message.payload else ""
+        if not isinstance(said, dict):
+            assert message.about.keys() <= {"utterance_id", "seq"}
+            assert ("seq" in message.about) is (message.topic == "text")
+            continue
+        assert message.about["schema"] == said["schema"]
+        assert message.about.get("utterance_id") == said.get("utterance_id")
+        assert message.about.get("seq") == (str(said["seq"]) if "seq" in said else None)
+        of_utterances |= {name_of(message)} & OF_UTTERANCES
+    assert of_utterances == OF_UTTERANCES
 
 
 def test_every_message_has_the_content_type_of_the_document(heard: list[Received]) -> None:

@@ -7,6 +7,7 @@ import traceback
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from scribed.config import Config, ElevenLabs, Mqtt, OpenMind, ProviderSection
 from scribed.errors import ScribedError
@@ -14,11 +15,14 @@ from scribed.service.credentials import (
     api_key,
     configured_key,
     credential,
+    digests,
     idle_password,
     key_name,
     key_problem,
     may_be_keyless,
+    mqtt_client_key,
     mqtt_password,
+    with_client_key,
 )
 
 SECRET = "sk_0123456789"
@@ -290,3 +294,28 @@ def test_a_password_of_somebody_and_none_at_all_are_nothing_to_warn_of(places: P
     assert idle_password(Config(), places.environ) is None
     (places.directory / "mqtt-password").write_text(SECRET)
     assert idle_password(Config(mqtt=Mqtt(username="ear")), places.environ) is None
+
+
+def test_the_key_of_our_certificate_is_a_credential_or_a_file_of_our_own(places: Places) -> None:
+    key = str(places.private_file("a key", mode=0o644).file)
+    mqtt = Mqtt(tls=True, cert_file=key, key_file=key)
+    for faulty, name in ((mqtt, "mqtt.key_file"), (replace(mqtt, key_file=""), "mqtt.cert_file")):
+        with pytest.raises(ScribedError, match=rf"{name}: .* is open to others"):
+            mqtt_client_key(faulty, places.environ)
+    places.file.chmod(0o600)
+    assert mqtt_client_key(mqtt, places.environ) == key
+    assert mqtt_client_key(replace(mqtt, key_file=""), places.environ) == ""
+    (from_systemd := places.directory / "mqtt-client-key").write_text("another key")
+    assert mqtt_client_key(mqtt, places.environ) == str(from_systemd)
+    keyed = with_client_key(Config(mqtt=mqtt), places.environ)
+    assert keyed.mqtt.key_file == str(from_systemd)
+    assert mqtt_client_key(Mqtt(), places.environ) == "", "there is no certificate"
+
+
+def test_another_key_of_our_certificate_is_another_secret(places: Places) -> None:
+    key = str(places.private_file("a key").file)
+    config = Config(mqtt=Mqtt(tls=True, cert_file=key, key_file=key))
+    before = digests(config, places.environ, b"salt")
+    places.private_file("another key")
+    after = digests(config, places.environ, b"salt")
+    assert {name for name in before if before[name] != after[name]} == {"mqtt-client-key"}

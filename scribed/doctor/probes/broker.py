@@ -10,6 +10,7 @@ from scribed.config import Mqtt
 from scribed.delivery.attempts import Loss, Version
 from scribed.delivery.events import Connected, Subscribed
 from scribed.delivery.mqtt import CONNECT_S, Wire
+from scribed.delivery.reasons import where
 from scribed.doctor.network import Reached
 from scribed.endpoints import is_loopback
 from scribed.errors import BrokerError
@@ -23,26 +24,30 @@ TRY_S = 2 * (2 * CONNECT_S + ANSWER_S)
 
 def try_broker(mqtt: Mqtt, identity: Identity, password: str | None) -> Reached:
     """Connect as the daemon would, ask for the commands, say goodbye."""
-    where = f"{mqtt.host} port {mqtt.port}"
+    place = where(mqtt)
     stranger = replace(identity, client_id=f"scribed-doctor-{identity.run_id[-8:].lower()}")
-    reached = Reached(where)
+    reached = Reached(place)
     for version in _versions(mqtt):
         begun = time.monotonic()
         try:
             not_subscribed = _converse(mqtt, stranger, password, version)
         except _OtherVersion as exc:
-            reached = Reached(where, problem=str(exc))
+            reached = Reached(place, problem=str(exc))
             continue
         except BrokerError as exc:
-            return Reached(where, problem=str(exc), is_denied=exc.denied)
+            return Reached(place, problem=str(exc), is_denied=exc.denied)
         return Reached(
-            where,
+            place,
             version=version,
             seconds=time.monotonic() - begun,
             not_subscribed=not_subscribed,
-            is_in_clear=bool(mqtt.username) and not mqtt.tls and not is_loopback(mqtt.host),
+            is_in_clear=bool(mqtt.username) and not _is_private(mqtt),
         )
     return reached
+
+
+def _is_private(mqtt: Mqtt) -> bool:
+    return mqtt.tls or mqtt.transport == "unix" or is_loopback(mqtt.host)
 
 
 class _OtherVersion(Exception):

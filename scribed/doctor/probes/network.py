@@ -45,7 +45,9 @@ def greet(
     try:
         tls = context()
     except OSError as exc:
-        return Greeting(host, key, problem=f"{key}.ca_file cannot be used ({exc})")
+        return Greeting(
+            host, key, problem=f"{exc.filename or key + '.ca_file'} cannot be used ({exc})"
+        )
     try:
         with contextlib.closing(_dial(host, port, tls)) as connection:
             version = connection.version() or "TLS"
