@@ -24,7 +24,7 @@ import msgspec
 from scribed import kinds
 from scribed.model import Command, CommandError, Reply
 from scribed.service.asking import SOCKET
-from scribed.service.sockets import listen_at
+from scribed.service.sockets import listen_at, write
 from scribed.worker import Mailbox, Stop, Worker
 
 logger = logging.getLogger(__name__)
@@ -126,7 +126,7 @@ class Control(Worker):
                 reply = self._ask(decode(line))
             except ValueError as exc:
                 reply = Reply(None, error=CommandError("malformed", str(exc)))
-        self._write(client, encode(reply), time.monotonic() + self._transfer_s)
+        write(client, encode(reply), self._until_writable)
 
     def _read(self, client: socket.socket, deadline: float) -> bytes | CommandError:
         """A line, ended by a newline or by the end of what is sent."""
@@ -157,14 +157,8 @@ class Control(Worker):
             f"the daemon gave no answer within {self._reply_s:g} s; whether it was done is unknown"
         )
 
-    def _write(self, client: socket.socket, line: bytes, deadline: float) -> None:
-        rest = memoryview(line)
-        while rest:
-            try:
-                rest = rest[client.send(rest) :]
-            except BlockingIOError:
-                if not self._wait(client, select.POLLOUT, deadline):
-                    return
+    def _until_writable(self, client: socket.socket, begun: float) -> bool:
+        return self._wait(client, select.POLLOUT, begun + self._transfer_s)
 
     def _wait(self, who: socket.socket | None, event: int, deadline: float) -> bool:
         """Wait for `who`, or for the reply where that is None; False: too late, or a stop."""

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from scribed import kinds
 from scribed.endpoints import Door
-from scribed.service.sockets import listen_at, listen_on
+from scribed.service.sockets import listen_at, listen_on, write
 from scribed.worker import Mailbox, Stop, Worker
 
 logger = logging.getLogger(__name__)
@@ -113,7 +113,7 @@ class Scraped(Worker):
         if head is None or (not head and not self._stopping):
             return  # somebody who only wanted to know whether we are here, or too slow
         reply = answered(head, self._answer)
-        self._write(client, reply, time.monotonic() + self._transfer_s)
+        write(client, reply, self._until_writable)
 
     def _read(self, client: socket.socket, deadline: float) -> bytes | None:
         """A request up to the end of its headers, or more than is allowed; None: it never came."""
@@ -125,14 +125,8 @@ class Scraped(Worker):
                 return head
         return None
 
-    def _write(self, client: socket.socket, reply: bytes, deadline: float) -> None:
-        rest = memoryview(reply)
-        while rest:
-            try:
-                rest = rest[client.send(rest) :]
-            except BlockingIOError:
-                if not self._wait(client, select.POLLOUT, deadline):
-                    return
+    def _until_writable(self, client: socket.socket, begun: float) -> bool:
+        return self._wait(client, select.POLLOUT, begun + self._transfer_s)
 
     def _wait(self, who: socket.socket | None, event: int, deadline: float) -> bool:
         """Wait for `who`, where there is one; False: too late, or a stop."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import socket
 import stat
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 
@@ -31,6 +33,20 @@ def listen_on(host: str, port: int, backlog: int) -> socket.socket:
     listening = socket.create_server((address, port), family=family, backlog=backlog)
     listening.setblocking(False)
     return listening
+
+
+def write(
+    client: socket.socket, reply: bytes, until_writable: Callable[[socket.socket, float], bool]
+) -> None:
+    """Send all of `reply`, or what goes before `until_writable(client, when this began)` says no.
+    Raises `OSError` where the client goes away."""
+    begun, rest = time.monotonic(), memoryview(reply)
+    while rest:
+        try:
+            rest = rest[client.send(rest) :]
+        except BlockingIOError:
+            if not until_writable(client, begun):
+                return
 
 
 def _clear(path: Path) -> None:
