@@ -51,9 +51,9 @@ class Repeats(logging.Handler):
             for untold in self._complaints.due(now, everything=everything):
                 self._tell(untold.about, untold.item, untold.times)
             for about in self._standing & set(self._held):
-                record = self._held[about]
-                kind = kind_of(record)
-                if kind is not None and about in self._standing:
+                record = self._held.get(about)  # None: told with another trouble that it ends
+                kind = None if record is None else kind_of(record)
+                if record is not None and kind is not None:
                     self._over(kind, record)
         finally:
             self.release()

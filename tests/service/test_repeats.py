@@ -38,6 +38,14 @@ class Log:
     def up(self) -> None:
         self.logger.info("link up", extra=kinds.LINK_UP(link="connected", provider="elevenlabs"))
 
+    def lost(self) -> None:
+        self.logger.warning("device lost: gone", extra=kinds.DEVICE_LOST(device="x", error="gone"))
+        self.logger.error("no device", extra=kinds.NO_DEVICE(error="none"))
+
+    def hears(self) -> None:
+        extra = kinds.DEVICE_HEARS(device="front", rate=16_000, channels=1)
+        self.logger.info("hears front", extra=extra)
+
     def alert(self, code: str) -> None:
         extra = kinds.ALERT(alert=code, severity="error", error="bad", remedy="mend it")
         self.logger.error("alert %s", code, extra=extra)
@@ -80,6 +88,20 @@ def test_a_link_that_flaps_is_two_lines_a_minute_and_the_last_one_is_true(log: L
     assert log.lines[-1].startswith("link down: refused")
     log.up()
     assert log.lines[-1].startswith("link up")
+
+
+def test_a_loose_plug_whose_two_troubles_have_one_end_is_told_to_the_last(log: Log) -> None:
+    for _ in range(100):
+        log.now += 3
+        log.lost()
+        log.hears()
+        log.now += 2.9
+        log.repeats.settle()
+    assert len(log.lines) <= 3 * (600 / FLAP_S + 1 + FLAPS)
+    assert log.lines[-1] == "hears front"
+    assert log.lines.count("hears front") == log.lines.count("device lost: gone") + sum(
+        line.startswith("device lost: gone (") for line in log.lines
+    )
 
 
 def test_an_end_is_told_where_its_beginning_was(log: Log) -> None:
