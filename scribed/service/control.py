@@ -51,7 +51,7 @@ class Question(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Control(Worker):
-    """Listens in the directory `runtime`; one client at a time.
+    """Listens in the directory `runtime` as soon as `start()` returns; one client at a time.
 
     Each question becomes a `Command` in `supervisor`, whoever carries it out puts the `Reply` into
     `inbox`. A `Stop` there ends the thread, and the socket. Without a socket (a directory that
@@ -70,14 +70,16 @@ class Control(Worker):
         super().__init__("control", supervisor)
         self.inbox: Mailbox[Reply | Stop] = Mailbox()
         self._path = runtime / SOCKET
+        self._listening: socket.socket | None = None
         self._transfer_s, self._reply_s = transfer_s, reply_s
         self._asked = 0
         self._stopping = False
         self._reply: Reply | None = None
 
-    def work(self) -> None:
+    def start(self) -> None:
+        """Open the socket, and serve it: who is told next that we are ready may ask at once."""
         try:
-            listening = listen_at(self._path, BACKLOG)
+            self._listening = listen_at(self._path, BACKLOG)
         except OSError as exc:
             logger.warning(
                 "no control socket, so that `scribed status` and the like get no answer: %s: %s",
@@ -85,10 +87,14 @@ class Control(Worker):
                 exc.strerror or exc,
                 extra=kinds.NO_CONTROL_SOCKET(path=self._path, error=exc.strerror or exc),
             )
+        super().start()
+
+    def work(self) -> None:
+        if self._listening is None:
             return
-        with listening:
+        with self._listening:
             try:
-                self._serve(listening)
+                self._serve(self._listening)
             finally:
                 with contextlib.suppress(OSError):  # swept away; nobody finds it any more
                     self._path.unlink()

@@ -216,7 +216,6 @@ def test_a_daemon_that_has_the_microphone_is_asked_for_it(shell: Shell) -> None:
         "status_line": "hears hw:CARD=Mic, link idle",
     }
     with Daemon(shell.home / "run", lambda _: state) as daemon:
-        daemon.wait_until_it_listens()
         _, parts = examine(shell)
         assert [command.name for command in daemon.asked] == ["state"]
     assert the(parts, "daemon", "ok")["text"] == "hears hw:CARD=Mic, link idle"

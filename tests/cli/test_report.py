@@ -75,8 +75,7 @@ def test_a_bundle_has_what_helps_and_nothing_private(shell: Shell) -> None:
         "status_line": "hears url",
         "link": {"last_error": f"refused {KEY}, {base64.b64encode(KEY.encode()).decode()}"},
     }
-    with Daemon(shell.home / "run", lambda _: leaky) as daemon:
-        daemon.wait_until_it_listens()
+    with Daemon(shell.home / "run", lambda _: leaky):
         said = shell.scribed("report", "-c", "ear.toml", "-o", "bundle.tar.gz")
     assert said.status == 0, said.err
     bundle = shell.home / "bundle.tar.gz"

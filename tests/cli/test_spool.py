@@ -111,8 +111,7 @@ def ids(
         assert command.name == "spool"
         return spool.answer(command.args)
 
-    with Daemon(store.runtime, answer) as daemon:
-        daemon.wait_until_it_listens()
+    with Daemon(store.runtime, answer):
         yield ids
 
 

@@ -47,7 +47,6 @@ def shell(tmp_path: Path) -> Shell:
 @pytest.fixture
 def daemon(shell: Shell) -> Iterator[Daemon]:
     with Daemon(shell.home / "run") as daemon:
-        daemon.wait_until_it_listens()
         yield daemon
 
 
@@ -169,8 +168,7 @@ def test_a_users_own_daemon_is_found_where_systemd_would_not_put_it(shell: Shell
     del shell.environ["RUNTIME_DIRECTORY"]
     shell.environ["XDG_RUNTIME_DIR"] = str(shell.home / "xdg")
     for runtime in ("xdg/scribed/front", ".local/state/scribed/front/run"):
-        with Daemon(shell.home / runtime, lambda _: HEARS) as daemon:
-            daemon.wait_until_it_listens()
+        with Daemon(shell.home / runtime, lambda _: HEARS):
             assert shell.scribed("status", "-i", "front").status == 0
 
 
@@ -210,8 +208,7 @@ def test_a_daemon_that_hangs_is_said(shell: Shell) -> None:
     def silent(_command: Command) -> None:
         return None
 
-    with Daemon(shell.home / "run", silent, reply_s=0.2) as daemon:
-        daemon.wait_until_it_listens()
+    with Daemon(shell.home / "run", silent, reply_s=0.2):
         said = shell.scribed("flush")
     assert said.status == 1
     assert "the daemon gave no answer within 0.2 s" in said.err

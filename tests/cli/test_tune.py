@@ -91,7 +91,6 @@ def test_where_scribed_is_muted_it_does_not_listen_either(shell: Shell) -> None:
     shell.environ["RUNTIME_DIRECTORY"] = str(shell.home / "run")
     path = shell.write("scribed.toml", '[audio]\ndevice = "null"\n')
     with Daemon(shell.home / "run") as daemon:
-        daemon.wait_until_it_listens()
         daemon.answer = lambda _: {"mute_reasons": ["local"]}
         said = shell.scribed("tune", "-c", path)
     assert said.status == 1

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from scribed.demo.broker import Broker, stable_port
-from scribed.service.asking import NoDaemon, ask
+from scribed.service.asking import ask
 from scribed.service.timesync import TIMESYNCD
 from tests.e2e.conftest import said
 from tests.e2e.witness import WatchedRobot, assert_accounted
@@ -93,10 +93,7 @@ class World:
 
     def told(self) -> set[str]:
         """What is missing, as the daemon says on its socket and in its status line."""
-        try:
-            state = ask(self._directory / "run", "state", {})
-        except NoDaemon:  # the socket follows a moment after
-            return {"not known yet"}
+        state = ask(self._directory / "run", "state", {})  # who is ready answers
         line = state["status_line"]
         missing: dict[str, Callable[[], bool]] = {
             "network": lambda: state["link"]["state"] == "backoff" and "link backoff (" in line,

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import socket
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
@@ -64,17 +62,6 @@ class Daemon:
         assert not self._main.is_alive()
         self.control.inbox.close()
         self.mailbox.close()
-
-    def wait_until_it_listens(self) -> None:
-        """The thread has its socket."""
-        deadline = time.monotonic() + SOON
-        while not self._listens():
-            assert time.monotonic() < deadline
-            time.sleep(0.005)
-
-    def _listens(self) -> bool:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
-            return client.connect_ex(str(self.path)) == 0
 
     def stop(self) -> None:
         """Ask the control thread to end, and wait for that."""

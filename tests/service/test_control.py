@@ -33,7 +33,6 @@ def wait_for(condition: Callable[[], object]) -> None:
 
 def connected(daemon: Daemon) -> socket.socket:
     """A client that has not said anything yet."""
-    daemon.wait_until_it_listens()
     client = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     client.settimeout(SOON)
     client.connect(str(daemon.path))
@@ -59,7 +58,6 @@ def said_to(daemon: Daemon, text: bytes, *, finished: bool = True) -> dict[str, 
 
 def test_a_question_becomes_a_command_and_its_reply_the_answer(tmp_path: Path) -> None:
     with Daemon(tmp_path, lambda command: {"on": command.args["on"], "was": None}) as daemon:
-        daemon.wait_until_it_listens()
         assert ask(tmp_path, "mute", {"on": True}) == {"on": True, "was": None}
     (asked,) = daemon.asked
     assert (asked.name, asked.args, asked.local) == ("mute", {"on": True}, True)
@@ -67,17 +65,15 @@ def test_a_question_becomes_a_command_and_its_reply_the_answer(tmp_path: Path) -
 
 def test_what_is_declined_is_told_with_its_code(tmp_path: Path) -> None:
     error = CommandError("unknown", "no command of this name; there are mute and flush")
-    with Daemon(tmp_path, lambda _: error) as daemon:
-        daemon.wait_until_it_listens()
-        with pytest.raises(Declined, match="there are mute and flush") as caught:
-            ask(tmp_path, "dance", {})
+    there_are = pytest.raises(Declined, match="there are mute and flush")
+    with Daemon(tmp_path, lambda _: error), there_are as caught:
+        ask(tmp_path, "dance", {})
     assert caught.value.code == "unknown"
 
 
 def test_many_ask_one_after_the_other_and_each_gets_its_own_answer(tmp_path: Path) -> None:
     got: dict[int, Any] = {}
-    with Daemon(tmp_path, lambda command: {"n": command.args["n"]}) as daemon:
-        daemon.wait_until_it_listens()
+    with Daemon(tmp_path, lambda command: {"n": command.args["n"]}):
         askers = [
             threading.Thread(target=lambda n=n: got.update({n: ask(tmp_path, "x", {"n": n})}))
             for n in range(6)
@@ -99,8 +95,7 @@ def test_a_line_ends_with_a_newline_or_with_what_is_sent(tmp_path: Path, end: by
 
 def test_an_answer_may_be_longer_than_a_socket_holds(tmp_path: Path) -> None:
     long = {"utterances": [{"id": "01JM" * 6, "seq": seq} for seq in range(20_000)]}
-    with Daemon(tmp_path, lambda _: long) as daemon:
-        daemon.wait_until_it_listens()
+    with Daemon(tmp_path, lambda _: long):
         assert ask(tmp_path, "spool", {}) == long
 
 
@@ -178,8 +173,7 @@ def test_a_daemon_that_does_not_answer_is_said_so(tmp_path: Path) -> None:
     def answer(command: Command) -> dict[str, Any] | None:
         return None if command.name == "mute" else {}
 
-    with Daemon(tmp_path, answer, reply_s=0.2) as daemon:
-        daemon.wait_until_it_listens()
+    with Daemon(tmp_path, answer, reply_s=0.2):
         with pytest.raises(
             Declined, match=r"no answer within 0\.2 s; whether it was done"
         ) as caught:
@@ -199,8 +193,7 @@ def test_an_answer_that_comes_too_late_is_nobody_elses(tmp_path: Path) -> None:
             slow.answer.put(Reply(slow.token, {"answer": "late"}))
         return {"answer": "own"}
 
-    with Daemon(tmp_path, answer, reply_s=0.2) as daemon:
-        daemon.wait_until_it_listens()
+    with Daemon(tmp_path, answer, reply_s=0.2):
         with pytest.raises(Declined):
             ask(tmp_path, "mute", {"on": True})
         assert ask(tmp_path, "flush", {}) == {"answer": "own"}
@@ -210,8 +203,7 @@ def test_a_supervisor_without_room_for_a_question_is_said_so(tmp_path: Path) -> 
     full: Mailbox[Any] = Mailbox(limit=0)
     control = Control(runtime=tmp_path, supervisor=full)
     control.start()
-    wait_for((tmp_path / "control.sock").exists)
-    wait_for(lambda: _declined(tmp_path) == "the daemon has too much to do; ask again")
+    assert _declined(tmp_path) == "the daemon has too much to do; ask again"
     control.inbox.put(Stop())
     control.join(SOON)
     control.inbox.close()
@@ -231,14 +223,13 @@ def _declined(runtime: Path) -> str:
 
 def test_the_socket_is_this_users_alone(tmp_path: Path) -> None:
     with Daemon(tmp_path / "run" / "default") as daemon:
-        daemon.wait_until_it_listens()
         assert stat.S_IMODE(daemon.path.stat().st_mode) == 0o600
         assert stat.S_IMODE(daemon.runtime.stat().st_mode) == 0o700
 
 
 def test_it_is_gone_when_the_daemon_has_ended(tmp_path: Path) -> None:
     with Daemon(tmp_path) as daemon:
-        daemon.wait_until_it_listens()
+        assert daemon.path.exists()
     assert daemon.ended.is_set()
     assert not daemon.path.exists()
     with pytest.raises(NoDaemon, match=r"no scribed listens on .*/control\.sock"):
@@ -261,14 +252,13 @@ def test_the_socket_of_a_daemon_that_was_killed_is_replaced(tmp_path: Path) -> N
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as dead:
         dead.bind(str(tmp_path / "control.sock"))
     with Daemon(tmp_path):
-        wait_for(lambda: _declined(tmp_path) == "")
+        assert _declined(tmp_path) == ""
 
 
 def test_the_socket_of_another_daemon_is_left_alone(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with Daemon(tmp_path, lambda _: {"who": "first"}) as first:
-        first.wait_until_it_listens()
+    with Daemon(tmp_path, lambda _: {"who": "first"}):
         with Daemon(tmp_path) as second:
             assert second.ended.wait(SOON)
         assert ask(tmp_path, "state", {}) == {"who": "first"}
@@ -311,7 +301,6 @@ def test_a_path_that_no_socket_can_have_is_said(
 
 def test_idle_it_sleeps_and_does_not_count_as_stuck(tmp_path: Path) -> None:
     with Daemon(tmp_path) as daemon:
-        daemon.wait_until_it_listens()
         thread = daemon.control.native_id
         switches = Path(f"/proc/self/task/{thread}/status")
 
