@@ -135,6 +135,7 @@ class Supervisor:
 
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, post)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
 
     def ready(self) -> None:
         """Tell systemd that everything runs."""

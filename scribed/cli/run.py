@@ -8,6 +8,7 @@ import faulthandler
 import logging
 import os
 import resource
+import signal
 import sys
 from pathlib import Path
 
@@ -46,7 +47,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run the daemon; where it can be started the process ends with its exit status."""
     faulthandler.enable()
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # memory holds the key, and what people said
+    _keep_out_of_core_files()
+    # Until it is served: it would end us, and systemd takes such an end for somebody's wish.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
     if not journal.stderr_is_journal():
         return _run(args)
     journal.configure("info")  # for what goes wrong before the configuration is known
@@ -63,6 +66,17 @@ def run(args: argparse.Namespace) -> int:
         what = f"{type(exc).__name__}: {exc}"
         logger.critical("bug", exc_info=True, extra=kinds.BUG(worker="main", error=what))
         return ExitStatus.BUG
+
+
+def _keep_out_of_core_files() -> None:
+    """Memory holds the key, and what people said.
+
+    A limit of 0 keeps core files away, but not a program that the kernel hands the dump to
+    (`kernel.core_pattern` with a pipe): for that it is empty.
+    """
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    with contextlib.suppress(OSError):  # a kernel without core dumps
+        Path("/proc/self/coredump_filter").write_text("0")
 
 
 def _run(args: argparse.Namespace) -> int:

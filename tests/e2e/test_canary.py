@@ -131,6 +131,7 @@ def test_no_secret_is_told_whatever_peers_and_operators_do(
         proc = Path(f"/proc/{robot.process.pid}")
         environ, limits = (proc / "environ").read_bytes(), (proc / "limits").read_text()
         assert "Max core file size        0                    0" in limits
+        assert int((proc / "coredump_filter").read_text(), 16) == 0
         robot.process.send_signal(signal.SIGABRT)
         robot.process.wait(10)
         assert "Fatal Python error: Aborted" in robot.log

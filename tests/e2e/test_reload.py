@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 
+from scribed import clock
 from scribed.demo.subscriber import Subscriber
 from tests.e2e.witness import WatchedRobot, assert_accounted
 from tests.parts.cloud import Cloud
 from tests.parts.robot import Robot, silence, toml
+from tests.parts.systemd import Systemd
 
 
 @pytest.fixture
@@ -226,3 +228,22 @@ def test_an_order_to_reload_in_the_middle_of_another_ends_with_the_last_file(
     told(robot, lambda state: state["config_on_disk_differs"] is False)
     changed = {key for event in robot.events("reloaded") for key in event["changed"]}
     assert changed == {"vad.hangover_ms", "mqtt.keepalive_s"}
+
+
+def test_an_order_to_reload_before_it_is_ready_is_carried_out_then(
+    cloud: Cloud, tmp_path: Path
+) -> None:
+    sections: dict[str, dict[str, Any]] = {
+        "audio": {"source": "stdin"},
+        "provider": {"url": cloud.url},
+    }
+    (tmp_path / "run").mkdir(mode=0o700)
+    (tmp_path / "run" / "starts").write_text(f"1 {clock.now()}\n")  # and so it waits at first
+    with (
+        Systemd(tmp_path) as systemd,
+        WatchedRobot(tmp_path, sections, environment=systemd.environment()) as robot,
+    ):
+        waits = "STATUS=starting: ended 2 times in a row; starts in 2 s"
+        assert systemd.wait_for(waits, 10, since=0.0)
+        reload(robot, vad={"hangover_ms": 600})
+        assert reloaded(robot)["changed"] == ["vad.hangover_ms"]

@@ -85,9 +85,11 @@ def test_the_key_is_a_credential_and_nowhere_else(
     ear.wait_for(ear.finals)
     assert {request.headers["xi-api-key"] for request in cloud.requests} == {KEY}
     proc = ear.box.path(f"/proc/{ear.pid}")
-    places = {name: (proc / name).read_bytes() for name in ("environ", "cmdline", "limits")}
+    names = ("environ", "cmdline", "limits", "coredump_filter")
+    places = {name: (proc / name).read_bytes() for name in names}
     assert b"CREDENTIALS_DIRECTORY=" in places["environ"]
     assert re.search(rb"Max core file size +0 +0 ", places["limits"])
+    assert int(places["coredump_filter"], 16) == 0
     exported = ear.box.run("journalctl", "-u", ear.unit, "-o", "export", "--no-pager")
     places |= {"the journal": exported.encode()}
     places |= {"systemctl show": ear.box.run("systemctl", "show", ear.unit).encode()}
