@@ -174,7 +174,8 @@ def test_words_of_a_boot_that_nobody_remembers_are_not_of_this_one(ledger: Ledge
     assert again.undelivered()[0].started.boot == forgotten
     assert again.since(0)[0].started.boot == forgotten
     assert again.waiting()[0].started.boot == forgotten
-    assert reopened(again, THIS_BOOT).undelivered() == [final(1)]
+    with contextlib.closing(reopened(again, THIS_BOOT)) as once_more:
+        assert once_more.undelivered() == [final(1)]
 
 
 def test_a_boot_is_remembered_as_long_as_a_row_is_of_it(tmp_path: Path) -> None:
@@ -303,7 +304,8 @@ def test_what_the_robot_did_meanwhile_is_kept_with_a_final_and_an_end(tmp_path: 
     ledger = open_ledger(tmp_path)
     ledger.commit(items=[one, other])
     ledger.close()
-    assert open_ledger(tmp_path).undelivered() == [one, other]
+    with contextlib.closing(open_ledger(tmp_path)) as again:
+        assert again.undelivered() == [one, other]
 
 
 def write_version_1(path: Path) -> None:
