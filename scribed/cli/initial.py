@@ -279,8 +279,11 @@ def _try_broker(draft: Draft, ask: Questions, *, is_asked: bool) -> network.Reac
     user = ask.text("User", draft.values.get("mqtt.username") or os.environ.get("USER", "scribed"))
     password = ask.secret("Password (not shown)")
     if password:
-        file = draft.beside(MQTT_PASSWORD)
-        draft.values |= {"mqtt.username": user, "mqtt.password_file": str(file)}
+        draft.values["mqtt.username"] = user
+        file = draft.handed.get(MQTT_PASSWORD)
+        if file is None:
+            file = draft.beside(MQTT_PASSWORD)
+            draft.values["mqtt.password_file"] = str(file)
         draft.secrets = [each for each in draft.secrets if each[0] != file]
         draft.secrets.append((file, password))
         reached = _reach(draft)
@@ -288,10 +291,16 @@ def _try_broker(draft: Draft, ask: Questions, *, is_asked: bool) -> network.Reac
     return reached
 
 
+def _password_file(draft: Draft) -> Path | None:
+    """Where the password is, or will be: what systemd hands over goes before what is configured."""
+    configured = draft.values.get("mqtt.password_file")
+    return draft.handed.get(MQTT_PASSWORD) or (Path(configured) if configured else None)
+
+
 def _reach(draft: Draft) -> network.Reached:
     config = _config(draft)
-    file = draft.values.get("mqtt.password_file", "")
-    password = next((secret for path, secret in draft.secrets if str(path) == file), None)
+    file = _password_file(draft)
+    password = next((secret for path, secret in draft.secrets if path == file), None)
     try:
         if password is None:
             password = mqtt_password(draft.config(), draft.environ)

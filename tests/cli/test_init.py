@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import argparse
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from scribed.cli import initial
+from scribed.cli.initial import Draft
+from scribed.cli.questions import Questions
 from scribed.demo.broker import Broker
 from tests.cli.shell import COMMAND, Said, Shell
 from tests.cli.terminal import Terminal
@@ -192,3 +196,34 @@ def test_a_directory_that_cannot_be_written_is_said(shell: Shell) -> None:
     assert said.status == 1
     assert "cannot be written" in said.err
     assert "nothing was changed" in said.err
+
+
+class Answers(Questions):
+    """Somebody who knows the broker's user and password, and takes the defaults otherwise."""
+
+    def __init__(self) -> None:
+        super().__init__(yes=True)
+
+    def text(self, question: str, default: str) -> str:
+        return "ear" if question == "User" else default
+
+    def secret(self, question: str) -> str:
+        return PASSWORD
+
+
+def test_a_password_that_systemd_hands_over_is_replaced_where_systemd_reads_it(
+    tmp_path: Path, broker: Broker
+) -> None:
+    handed = tmp_path / "credentials" / "mqtt-password"
+    draft = Draft(tmp_path / "ear.toml", {}, {}, handed={"mqtt-password": handed})
+    given = argparse.Namespace(
+        broker=f"127.0.0.1:{broker.port}",
+        broker_user=None,
+        broker_password_file=None,
+        tls=False,
+        yes=False,
+    )
+    initial.broker(draft, Answers(), given)
+    assert draft.secrets == [(handed, PASSWORD)]
+    assert "mqtt.password_file" not in draft.values
+    assert draft.values["mqtt.username"] == "ear"
