@@ -7,6 +7,13 @@ import time
 from pathlib import Path
 from typing import Any
 
+from scribed.capture.two_stage import BELIEVES_MS
+from scribed.config import Vad
+from scribed.demo.broker import Broker
+from scribed.model import pcm_bytes
+from scribed.simulate.recognizers.script import Script
+from scribed.simulate.server import Server
+from tests.e2e.peers import wait_until
 from tests.e2e.witness import WatchedRobot, assert_accounted, held
 from tests.parts.cloud import Cloud
 from tests.parts.robot import Robot, silence
@@ -14,6 +21,10 @@ from tests.parts.robot import Robot, silence
 WATCHED_S = 5.0
 WAKE_UPS_PER_S = 15
 """Capture reads ten times a second; all else together has the rest."""
+ALONE_PER_S = 10
+"""Without a microphone, a broker and a service: one tries to open it, one to connect."""
+WIRE_SHARE = 1.45
+"""Bytes on the wire for one of sound: a third is base64, the rest the messages around it."""
 UTTERANCES = 20
 
 
@@ -60,6 +71,29 @@ def test_in_silence_it_sleeps(cloud: Cloud, tmp_path: Path) -> None:
         assert per_s <= WAKE_UPS_PER_S
         assert per_s >= 5, "it does not listen"
     assert cloud.connections == 0
+
+
+def test_without_a_microphone_a_broker_and_a_service_it_sleeps(tmp_path: Path) -> None:
+    sections = {"audio": {"device": "hw:NOSUCH"}, "provider": {"url": "ws://127.0.0.1:9"}}
+    (home := tmp_path / "broker").mkdir()
+    with WatchedRobot(tmp_path, sections, broker=Broker(home)) as robot:
+        wait_until(lambda: "no microphone" in robot.log and "nothing listens on" in robot.log)
+        before, began = wake_ups(robot.process.pid), time.monotonic()
+        robot.subscriber.wait_for(lambda: False, WATCHED_S)
+        per_s = (wake_ups(robot.process.pid) - before) / (time.monotonic() - began)
+        assert 0 < per_s <= ALONE_PER_S
+
+
+def test_an_utterance_costs_its_own_bytes_and_few_more(tmp_path: Path, command: bytes) -> None:
+    with Server(recognizer=Script(["go"]), answer_s=0.1) as service:
+        with WatchedRobot(tmp_path, configuration(service.url)) as robot:
+            robot.speak(silence(0.5) + command + silence(1.0), pace=4.0)
+            robot.wait_for_texts(1)
+        stats = service.stats
+    vad = Vad()
+    most = len(command) + pcm_bytes(vad.pre_roll_ms + BELIEVES_MS + vad.hangover_ms)
+    assert len(command) / 2 < stats.audio_bytes <= most
+    assert stats.wire_bytes <= WIRE_SHARE * stats.audio_bytes
 
 
 def test_twenty_utterances_leave_nothing_behind(
