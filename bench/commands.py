@@ -28,6 +28,9 @@ PHRASES = (
 LEVEL_DBFS = -26.0
 """Mean level of the speech, ITU-T's nominal one: WebRTC's gate judges levels as well as spectra,
 and flite itself is 12 dB louder than any microphone."""
+FAINT_DBFS = -70.0
+UTTERANCE_S = 20
+BREATH, PAUSE = int(0.06 * RATE), int(0.9 * RATE)  # samples
 TAIL = int(1.5 * RATE)
 """Samples without a command at the end."""
 SPEECH_DB = 30.0
@@ -64,6 +67,40 @@ def so_many_commands(count: int, snr_db: float, seed: int) -> Recording:
     return _mixed(plan, at + len(voice) + TAIL, snr_db, seed)
 
 
+def speech_without_pauses(seconds: float) -> bytes:
+    """Commands with no more than breath between them, for `UTTERANCE_S` at a time, then a pause in
+    which an utterance ends."""
+    words = [np.concatenate([_voice(phrase), np.zeros(BREATH)]) for phrase in PHRASES]
+    speech: list[np.ndarray] = []
+    length = since = 0
+    for word in itertools.cycle(words):
+        speech.append(word)
+        since += len(word)
+        length += len(word)
+        if since >= UTTERANCE_S * RATE:
+            speech.append(np.zeros(PAUSE))
+            length, since = length + PAUSE, 0
+        if length >= seconds * RATE:
+            break
+    track = np.concatenate(speech)[: int(seconds * RATE)]
+    track *= _amplitude(LEVEL_DBFS) / np.sqrt(np.mean(track[track != 0] ** 2))
+    pcm: bytes = (track + _faint(len(track))).astype("<i2").tobytes()
+    return pcm
+
+
+def faint_noise(seconds: float) -> bytes:
+    """A room in which nothing happens."""
+    return _faint(int(seconds * RATE)).astype("<i2").tobytes()
+
+
+def _faint(samples: int) -> np.ndarray:
+    return np.random.default_rng(1).normal(scale=_amplitude(FAINT_DBFS), size=samples)
+
+
+def _amplitude(level_dbfs: float) -> float:
+    return float(32768 * 10 ** (level_dbfs / 20))
+
+
 def _planned(seed: int) -> Iterator[tuple[int, np.ndarray]]:
     rng = random.Random(seed)
     voices = [_voice(phrase) for phrase in PHRASES]
@@ -80,7 +117,7 @@ def _mixed(plan: _Plan, length: int, snr_db: float, seed: int) -> Recording:
         track[at : at + len(voice)] = voice
     spoken = [(at, at + len(voice)) for at, voice in plan]
     speech = np.concatenate([track[a:b] for a, b in spoken])
-    wanted = 32768 * 10 ** (LEVEL_DBFS / 20)
+    wanted = _amplitude(LEVEL_DBFS)
     track *= wanted / np.sqrt(np.mean(speech**2))
     noise = _pink(len(track), seed) * wanted / 10 ** (snr_db / 20)
     samples = np.clip(track + noise, -32768, 32767).astype("<i2")

@@ -9,18 +9,17 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import os
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bench.commands import RATE, Recording, commands_in_noise
-from bench.running import KEY, end_of_input, feed, service, start_scribed
+from bench.cost import Cost, cost
+from bench.running import KEY, end_of_input, endpoint, feed, service, start_scribed
 from scribed.demo.account import percentile
 from scribed.demo.broker import Broker
 from scribed.demo.subscriber import Received, Subscriber
@@ -28,15 +27,6 @@ from scribed.simulate.server import Server
 
 ANSWER_S = 0.25
 HANGOVER_MS = 500
-
-
-@dataclass(frozen=True)
-class Cost:
-    """What a process used, by the kernel's account."""
-
-    cpu_s: float
-    peak_mb: float
-    switches: int
 
 
 def main() -> None:
@@ -66,35 +56,18 @@ def measure(recording: Recording) -> dict[str, Any]:
         subscriber = stack.enter_context(Subscriber(broker.port, "scribed/bench/mic"))
         scribed = start_scribed(directory, ours.url, broker.port)
         floor = subprocess.Popen(
-            [sys.executable, "-m", "bench.floor", _endpoint(floors.url), KEY, str(broker.port)],
+            [sys.executable, "-m", "bench.floor", endpoint(floors.url), KEY, str(broker.port)],
             stdin=subprocess.PIPE,
         )
         assert subscriber.wait_for(lambda: subscriber.on("state"), 10)
-        before = [_cost(process.pid) for process in (scribed, floor)]
+        before = [cost(process.pid) for process in (scribed, floor)]
         begun = time.time()
         feed(recording.pcm, scribed, floor)
-        after = [_cost(process.pid) for process in (scribed, floor)]
+        after = [cost(process.pid) for process in (scribed, floor)]
         status, _ = end_of_input(scribed), end_of_input(floor)
         subscriber.wait_for(lambda: subscriber.on("status")[-1].payload == "offline", 10)
         sent = [c.pcm or b"" for c in ours.commits]
         return _figures(recording, subscriber, sent, begun, (before, after), ours, status)
-
-
-def _endpoint(url: str) -> str:
-    return f"{url}/v1/speech-to-text/realtime?model_id=scribe_v2_realtime"
-
-
-def _cost(pid: int) -> Cost:
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    status = dict(
-        line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines()
-    )
-    cpu_s = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-    switches = 0
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        text = (task / "status").read_text()
-        switches += int(text.split("voluntary_ctxt_switches:")[1].split()[0])
-    return Cost(cpu_s, int(status["VmHWM"].split()[0]) / 1024, switches)
 
 
 def _figures(

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from scribed.simulate.recognizers.script import Script
@@ -18,12 +19,12 @@ CHUNK = RATE // 50 * 2
 CONFIGURATION = """\
 [robot]
 id = "{robot}"
-[audio]
-source = "stdin"
 [provider]
 url = "{url}"
 [mqtt]
 port = {port}
+[audio]
+source = "{source}"
 """
 
 
@@ -34,21 +35,38 @@ def service(*, answer_s: float, keep_audio: bool = False) -> Server:
 
 
 def start_scribed(
-    directory: Path, url: str, port: int, *, robot: str = "bench", more: str = ""
+    directory: Path,
+    url: str,
+    port: int,
+    *,
+    robot: str = "bench",
+    source: str = "stdin",
+    more: str = "",
+    environment: Mapping[str, str] | None = None,
 ) -> subprocess.Popen[bytes]:
-    """The daemon in `directory`, which hears its stdin; `more` is more of its configuration."""
+    """The daemon in `directory`; `more` is more of its configuration, first of `[audio]`."""
     path = directory / "scribed.toml"
-    path.write_text(CONFIGURATION.format(robot=robot, url=url, port=port) + more, "utf-8")
-    compileall.compile_dir(
-        Path(__file__).parents[1] / "scribed", quiet=2
-    )  # as where it is installed
-    environment = os.environ | {
+    text = CONFIGURATION.format(robot=robot, url=url, port=port, source=source)
+    path.write_text(text + more, "utf-8")
+    compile_scribed()
+    variables = os.environ | {
         "ELEVENLABS_API_KEY": KEY,
         "STATE_DIRECTORY": str(directory / "state"),
         "RUNTIME_DIRECTORY": str(directory / "run"),
+        **(environment or {}),
     }
     command = [sys.executable, "-m", "scribed", "run", "-c", str(path)]
-    return subprocess.Popen(command, stdin=subprocess.PIPE, env=environment)
+    return subprocess.Popen(command, stdin=subprocess.PIPE, env=variables)
+
+
+def compile_scribed() -> None:
+    """As where it is installed; what is compiled is not compiled again."""
+    compileall.compile_dir(Path(__file__).parents[1] / "scribed", quiet=2)
+
+
+def endpoint(url: str) -> str:
+    """Of a service, for those who have no configuration."""
+    return f"{url}/v1/speech-to-text/realtime?model_id=scribe_v2_realtime"
 
 
 def feed(pcm: bytes, *processes: subprocess.Popen[bytes]) -> None:

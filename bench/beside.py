@@ -1,0 +1,106 @@
+"""scribed and its comparisons, side by side on the same sound, each with a service of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bench import running
+from bench.cost import Pace, cost, pace, spread
+from bench.tables import Cell
+from scribed.demo.broker import Broker
+from scribed.simulate.recognizers.script import Script
+from scribed.simulate.server import Server
+
+ANSWER_S = 0.25
+FLOOR, SDK = "bare loop", "vendor's SDK"
+SCRIBED = {
+    "scribed": "",
+    "scribed, webrtc": '[vad]\nengine = "webrtc"\n',
+}
+"""More of the configuration of each scribed."""
+QUIET = '[log]\nlevel = "warning"\n'
+NEVER_IDLE_S = 86_400.0
+"""The bare loop and the SDK do not connect again."""
+START_S = 15.0
+WARM_UP_S = 3.0
+COLUMNS = ("CPU-s per hour", "× bare loop", "wake-ups per s", "peak MB")
+
+
+@dataclass(frozen=True)
+class Contender:
+    """One process that hears its stdin, and what it used in each round."""
+
+    process: subprocess.Popen[bytes]
+    rounds: list[Pace] = field(default_factory=list)
+
+
+@contextlib.contextmanager
+def contenders(names: Sequence[str]) -> Iterator[dict[str, Contender]]:
+    """Start them all; they are connected, and end with the block."""
+    with contextlib.ExitStack() as stack:
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        (directory / "broker").mkdir()
+        broker = stack.enter_context(Broker(directory / "broker"))
+        started = {}
+        for n, name in enumerate(names):
+            (home := directory / str(n)).mkdir()
+            server = Server(
+                recognizer=Script(["turn left"]),
+                key=running.KEY,
+                answer_s=ANSWER_S,
+                idle_s=None if name in SCRIBED else NEVER_IDLE_S,
+            )
+            service = stack.enter_context(server)
+            process = _start(name, home, service.url, broker.port)
+            stack.callback(process.kill)
+            started[name] = Contender(process)
+        time.sleep(WARM_UP_S)  # as long as the slowest takes to start, which is the SDK
+        yield started
+        for each in started.values():
+            running.end_of_input(each.process)
+
+
+def play(pcm: bytes, started: Mapping[str, Contender], times: int) -> None:
+    """Let all hear `pcm` in real time, so many times; a round is noted each."""
+    processes = [each.process for each in started.values()]
+    for _ in range(times):
+        before = [cost(process.pid) for process in processes]
+        begun = time.monotonic()
+        running.feed(pcm, *processes)
+        seconds = time.monotonic() - begun
+        for each, was in zip(started.values(), before, strict=True):
+            each.rounds.append(pace(was, cost(each.process.pid), seconds))
+
+
+def rows(started: Mapping[str, Contender]) -> dict[str, tuple[Cell, ...]]:
+    """Medians and spread of the rounds; the ratios are of the same round."""
+    floor = [each.cpu_s_per_h for each in started[FLOOR].rounds]
+    found: dict[str, tuple[Cell, ...]] = {}
+    for name, contender in started.items():
+        used = contender.rounds
+        ratios = [each.cpu_s_per_h / low for each, low in zip(used, floor, strict=True)]
+        found[name] = (
+            spread([each.cpu_s_per_h for each in used]),
+            spread(ratios, 2),
+            spread([each.switches_per_s for each in used]),
+            round(used[-1].peak_mb, 1),
+        )
+    return found
+
+
+def _start(name: str, home: Path, url: str, port: int) -> subprocess.Popen[bytes]:
+    if name in SCRIBED:
+        more = QUIET + SCRIBED[name]
+        return running.start_scribed(home, url, port, robot=home.name, more=more)
+    if name == SDK:
+        arguments = ["bench.sdk", url, running.KEY]
+    else:
+        arguments = ["bench.floor", running.endpoint(url), running.KEY, str(port)]
+    return subprocess.Popen([sys.executable, "-m", *arguments], stdin=subprocess.PIPE)

@@ -1,0 +1,116 @@
+"""What starting takes and what is kept in memory: time to READY, memory by phase, imported modules.
+
+READY is what systemd is told. Each start is of a new process with compiled bytecode and a warm disk
+cache, on a state directory of its own; the libraries alone are started in turn with it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from bench import running
+from bench.beside import ANSWER_S, QUIET, SCRIBED
+from bench.commands import faint_noise, speech_without_pauses
+from bench.cost import Cost, cost, spread
+from bench.tables import Table, add_json, show
+from scribed.demo.broker import Broker
+
+LIBRARIES = "import websocket, paho.mqtt.client, webrtcvad"
+READY_S = 20.0
+HEARD_S = 3.0
+COLUMNS = ("to READY (ms)", "MB at READY", "MB after speech", "peak MB", "modules")
+
+
+def main() -> None:
+    """Run once and print."""
+    parser = argparse.ArgumentParser(prog="scripts/bench footprint", description=__doc__)
+    parser.add_argument("--times", type=int, default=10, help="starts of each (default: 10)")
+    add_json(parser)
+    args = parser.parse_args()
+    show(measure(args.times), args)
+
+
+def measure(times: int) -> Table:
+    """Start them in turn, and account for it."""
+    starts: dict[str, list[tuple[float, Cost, Cost]]] = {name: [] for name in SCRIBED}
+    libraries = []
+    speech = faint_noise(HEARD_S) + speech_without_pauses(HEARD_S) + faint_noise(1.0)
+    with contextlib.ExitStack() as stack:
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        (directory / "broker").mkdir()
+        broker = stack.enter_context(Broker(directory / "broker"))
+        service = stack.enter_context(running.service(answer_s=ANSWER_S))
+        for n in range(times):
+            libraries.append(_libraries_ms())
+            for name, more in SCRIBED.items():
+                (home := directory / f"{n}{name}").mkdir()
+                starts[name].append(_start(home, service.url, broker.port, more, speech))
+    found = {
+        name: (
+            spread([ready for ready, _, _ in each], 0),
+            spread([at_ready.rss_mb for _, at_ready, _ in each]),
+            spread([after.rss_mb for _, _, after in each]),
+            spread([after.peak_mb for _, _, after in each]),
+            _modules("import scribed.cli.run"),
+        )
+        for name, each in starts.items()
+    }
+    alone = (spread(libraries, 0), "", "", "", _modules(LIBRARIES))
+    says = (
+        f"{times} starts of each in turn: medians, and from the least to the most. Modules are "
+        "those imported before the configuration is read."
+    )
+    return Table("Footprint", says, COLUMNS, {**found, f'python -c "{LIBRARIES}"': alone})
+
+
+def _start(home: Path, url: str, port: int, more: str, speech: bytes) -> tuple[float, Cost, Cost]:
+    """Milliseconds to READY, what was used by then, and after some speech."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notified:
+        notified.bind(str(home / "notify"))
+        notified.settimeout(READY_S)
+        running.compile_scribed()
+        begun = time.monotonic()
+        environment = {"NOTIFY_SOCKET": str(home / "notify")}
+        process = running.start_scribed(
+            home, url, port, robot="bench", more=QUIET + more, environment=environment
+        )
+        try:
+            while b"READY=1" not in notified.recv(4096):
+                pass
+            ready_ms = (time.monotonic() - begun) * 1000
+            at_ready = cost(process.pid)
+            notified.close()  # nobody reads what else it tells, and it would wait for room
+            running.feed(speech, process)
+            after = cost(process.pid)
+            running.end_of_input(process)
+        finally:
+            process.kill()
+    return ready_ms, at_ready, after
+
+
+def _libraries_ms() -> float:
+    begun = time.monotonic()
+    subprocess.run([sys.executable, "-c", LIBRARIES], check=True, timeout=READY_S)
+    return (time.monotonic() - begun) * 1000
+
+
+def _modules(program: str) -> int:
+    run = subprocess.run(
+        [sys.executable, "-c", f"{program}\nimport json, sys\nprint(json.dumps(len(sys.modules)))"],
+        check=True,
+        capture_output=True,
+        timeout=READY_S,
+    )
+    return int(json.loads(run.stdout))
+
+
+if __name__ == "__main__":
+    main()

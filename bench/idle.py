@@ -1,0 +1,68 @@
+"""What listening costs while nobody speaks, and what waiting costs with nothing to listen to.
+
+scribed and a bare loop of its libraries hear the same faint noise in real time; then scribed alone
+has neither a microphone nor a broker nor a service.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from pathlib import Path
+
+from bench import running
+from bench.beside import COLUMNS, FLOOR, SCRIBED, START_S, contenders, play, rows
+from bench.commands import faint_noise
+from bench.cost import cost, pace
+from bench.tables import Cell, Table, add_json, show
+
+ALONE = "scribed, no microphone, broker or service"
+UNREACHED = 9  # discard: nobody listens there
+
+
+def main() -> None:
+    """Run once and print."""
+    parser = argparse.ArgumentParser(prog="scripts/bench idle", description=__doc__)
+    parser.add_argument("--seconds", type=float, default=120.0, help="a round (default: 120)")
+    parser.add_argument("--times", type=int, default=5, help="rounds (default: 5)")
+    add_json(parser)
+    args = parser.parse_args()
+    show(measure(args.seconds, args.times), args)
+
+
+def measure(seconds: float, times: int) -> Table:
+    """Let them listen, and account for it."""
+    with contenders([*SCRIBED, FLOOR]) as started:
+        play(faint_noise(seconds), started, times)
+        found = rows(started)
+    found[ALONE] = _alone(seconds)
+    says = (
+        f"{times} rounds of {seconds:.0f} s of faint noise (-70 dBFS) through stdin in real time: "
+        "medians, and from the least to the most. The ratios are of the same round."
+    )
+    return Table("Silence", says, COLUMNS, found)
+
+
+def _alone(seconds: float) -> tuple[Cell, ...]:
+    with tempfile.TemporaryDirectory() as directory:
+        process = running.start_scribed(
+            Path(directory),
+            f"ws://127.0.0.1:{UNREACHED}",
+            UNREACHED,
+            source="alsa",
+            more='device = "hw:NOSUCH"\n[log]\nlevel = "error"\n',
+        )
+        try:
+            time.sleep(START_S)  # the delays between attempts have grown by then
+            before = cost(process.pid)
+            time.sleep(seconds)
+            used = pace(before, cost(process.pid), seconds)
+        finally:
+            process.terminate()
+            process.wait(20)
+    return round(used.cpu_s_per_h, 1), "", round(used.switches_per_s, 1), round(used.peak_mb, 1)
+
+
+if __name__ == "__main__":
+    main()
