@@ -34,10 +34,13 @@ def main() -> None:
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     args = parser.parse_args()
+    commit = _commit()  # what is measured, whatever is done to the checkout meanwhile
     tables = {command: run() for command, run in _plan(args.share).items()}
     if args.json:
-        print(json.dumps({"machine": machine()} | {k: t.as_json() for k, t in tables.items()}))
-    words = page(tables)
+        print(
+            json.dumps({"machine": machine(commit)} | {k: t.as_json() for k, t in tables.items()})
+        )
+    words = page(tables, commit)
     if args.write:
         picture.draw(tables.values(), PICTURE)
         PAGE.write_text(between(PAGE.read_text("utf-8"), words), "utf-8")
@@ -45,9 +48,9 @@ def main() -> None:
         print(words)
 
 
-def page(tables: dict[str, Table]) -> str:
+def page(tables: dict[str, Table], commit: str) -> str:
     """Markdown: the machine, and each table with its command."""
-    parts = [f"{machine()}.", "![CPU beside the bare loop, and memory](figures.png)"]
+    parts = [f"{machine(commit)}.", "![CPU beside the bare loop, and memory](figures.png)"]
     for command, table in tables.items():
         title, _, rest = table.markdown().partition("\n\n")
         parts.append(f"{title}\n\n`scripts/bench {command}`: {rest}")
@@ -63,7 +66,7 @@ def between(text: str, words: str) -> str:
     return f"{before}{BEGIN}\n{words}\n{END}{after}"
 
 
-def machine() -> str:
+def machine(commit: str) -> str:
     """What it was measured on, in a sentence without its name."""
     model = re.search(r"^model name\s*:\s*(.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
     versions = ", ".join(f"{each} {_version(each)}" for each in LIBRARIES)
@@ -71,7 +74,7 @@ def machine() -> str:
     return (
         f"{model.group(1) if model else platform.machine()}, {os.cpu_count()} cores, load "
         f"{os.getloadavg()[2]:.1f} at the end; {system}, Python {platform.python_version()}, "
-        f"{versions}; commit {_commit()}"
+        f"{versions}; commit {commit}"
     )
 
 
