@@ -123,3 +123,7 @@ def _figures(subscriber: Subscriber, spoken: int) -> dict[str, float]:
         "replies": len(replies),
         "of them busy": sum(not reply["ok"] for reply in replies),
     }
+
+
+if __name__ == "__main__":
+    main()
