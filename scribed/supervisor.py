@@ -7,9 +7,13 @@ and there is no half-dead daemon.
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import os
+import select
 import signal
 import traceback
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import FrameType
@@ -99,6 +103,10 @@ class Supervisor:
         self.stop_asked = False  #: by a signal that came after the end had begun
         self.failed: Crashed | None = None
         self._mailbox, self._reloading = mailbox, reloading
+        self._items: deque[Any] = deque()  # taken out of the mailbox, and not looked at yet
+        self._signalled = -1  # readable when a signal came
+        self._poller = select.poll()
+        self._poller.register(mailbox, select.POLLIN)
         self._constants = parts.constants(reloading.settled)
         self._last_status = ""
         self._alerts = Alerts()
@@ -135,7 +143,20 @@ class Supervisor:
 
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, post)
+        # One that comes to another thread, or just before we sleep, does not end a sleep by itself.
+        self._signalled, wakes = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.set_wakeup_fd(wakes, warn_on_full_buffer=False)
+        self._poller.register(self._signalled, select.POLLIN)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
+
+    def _next(self, timeout: float) -> Any:
+        """What comes next, within `timeout` seconds; None: nothing."""
+        if not self._items:
+            self._poller.poll(max(timeout, 0.0) * 1000)
+            with contextlib.suppress(BlockingIOError):
+                os.read(self._signalled, 64)
+            self._items.extend(self._mailbox.drain())
+        return self._items.popleft() if self._items else None
 
     def ready(self) -> None:
         """Tell systemd that everything runs."""
@@ -147,7 +168,7 @@ class Supervisor:
         every_s = min(METRICS_S, (notify.watchdog_s() or 2 * METRICS_S) / 3)
         while True:
             due_s = self._commands.wake_at - clock.now()
-            item = self._mailbox.get(max(0.0, min(every_s, due_s)))
+            item = self._next(max(0.0, min(every_s, due_s)))
             if isinstance(item, Signal) and item.number == signal.SIGHUP:
                 self._reload()
             elif isinstance(item, (Signal, SourceEnded)):
@@ -170,7 +191,7 @@ class Supervisor:
         """Serve the mailbox until `worker` has ended, at most to `deadline`; with `until_asked`
         also no longer than until a signal asks to stop."""
         while worker.is_alive() and (left := deadline - clock.now()) > 0 and not self.failed:
-            item = self._mailbox.get(min(left, 1.0))
+            item = self._next(min(left, 1.0))
             if isinstance(item, Crashed):
                 self.crashed(item)
             elif isinstance(item, Signal):
