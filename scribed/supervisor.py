@@ -153,8 +153,9 @@ class Supervisor:
         """What comes next, within `timeout` seconds; None: nothing."""
         if not self._items:
             self._poller.poll(max(timeout, 0.0) * 1000)
-            with contextlib.suppress(BlockingIOError):
-                os.read(self._signalled, 64)
+            if self._signalled >= 0:
+                with contextlib.suppress(BlockingIOError):
+                    os.read(self._signalled, 64)
             self._items.extend(self._mailbox.drain())
         return self._items.popleft() if self._items else None
 
