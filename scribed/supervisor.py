@@ -7,16 +7,10 @@ and there is no half-dead daemon.
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import os
-import select
 import signal
 import traceback
-from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
-from types import FrameType
 from typing import Any, NamedTuple
 
 import msgspec
@@ -48,6 +42,7 @@ from scribed.reloading import Reloading
 from scribed.service import journal, notify
 from scribed.service.control import Control
 from scribed.service.scraped import Scraped
+from scribed.service.signals import Signal, Waiting
 from scribed.service.timesync import clock_synced
 from scribed.store.worker import Store
 from scribed.uplink.worker import Uplink
@@ -60,13 +55,6 @@ STATE_S = 30.0
 METRICS_S = 15.0
 LINE_S = 5.0
 """How old the status line may be when the main thread is awake anyway, to feed the watchdog."""
-
-
-@dataclass(frozen=True, slots=True)
-class Signal:
-    """What arrived from outside; the handler does nothing but post it."""
-
-    number: int
 
 
 class Workers(NamedTuple):
@@ -102,11 +90,8 @@ class Supervisor:
         self.stopping = False
         self.stop_asked = False  #: by a signal that came after the end had begun
         self.failed: Crashed | None = None
-        self._mailbox, self._reloading = mailbox, reloading
-        self._items: deque[Any] = deque()  # taken out of the mailbox, and not looked at yet
-        self._signalled = -1  # readable when a signal came
-        self._poller = select.poll()
-        self._poller.register(mailbox, select.POLLIN)
+        self._reloading = reloading
+        self._waiting = Waiting(mailbox)
         self._constants = parts.constants(reloading.settled)
         self._last_status = ""
         self._alerts = Alerts()
@@ -137,27 +122,8 @@ class Supervisor:
 
     def take_signals(self) -> None:
         """From now on a signal is an item in the mailbox."""
-
-        def post(number: int, _frame: FrameType | None) -> None:
-            self._mailbox.put(Signal(number))
-
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, post)
-        # One that comes to another thread, or just before we sleep, does not end a sleep by itself.
-        self._signalled, wakes = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        signal.set_wakeup_fd(wakes, warn_on_full_buffer=False)
-        self._poller.register(self._signalled, select.POLLIN)
+        self._waiting.take((signal.SIGTERM, signal.SIGINT, signal.SIGHUP))
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
-
-    def _next(self, timeout: float) -> Any:
-        """What comes next, within `timeout` seconds; None: nothing."""
-        if not self._items:
-            self._poller.poll(max(timeout, 0.0) * 1000)
-            if self._signalled >= 0:
-                with contextlib.suppress(BlockingIOError):
-                    os.read(self._signalled, 64)
-            self._items.extend(self._mailbox.drain())
-        return self._items.popleft() if self._items else None
 
     def ready(self) -> None:
         """Tell systemd that everything runs."""
@@ -169,7 +135,7 @@ class Supervisor:
         every_s = min(METRICS_S, (notify.watchdog_s() or 2 * METRICS_S) / 3)
         while True:
             due_s = self._commands.wake_at - clock.now()
-            item = self._next(max(0.0, min(every_s, due_s)))
+            item = self._waiting.next(max(0.0, min(every_s, due_s)))
             if isinstance(item, Signal) and item.number == signal.SIGHUP:
                 self._reload()
             elif isinstance(item, (Signal, SourceEnded)):
@@ -192,7 +158,7 @@ class Supervisor:
         """Serve the mailbox until `worker` has ended, at most to `deadline`; with `until_asked`
         also no longer than until a signal asks to stop."""
         while worker.is_alive() and (left := deadline - clock.now()) > 0 and not self.failed:
-            item = self._next(min(left, 1.0))
+            item = self._waiting.next(min(left, 1.0))
             if isinstance(item, Crashed):
                 self.crashed(item)
             elif isinstance(item, Signal):
