@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from scribed.errors import ScribedError
+from scribed.service.sockets import address_of
 
 SOCKET = "control.sock"
 TIMEOUT_S = 15.0
@@ -48,7 +49,8 @@ def ask(
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(timeout_s)
         try:
-            connection.connect(str(path))
+            with address_of(path) as address:
+                connection.connect(address)
         except PermissionError as exc:
             raise NotPermitted(f"{path} belongs to another user") from exc
         except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError) as exc:

@@ -2,11 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import socket
 import stat
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+
+MAX_ADDRESS_BYTES = 107
+"""What the kernel takes for the path of a Unix socket (man 7 unix: `sun_path`)."""
+
+
+@contextlib.contextmanager
+def address_of(path: Path) -> Iterator[str]:
+    """What to bind or connect to for a socket at `path`, however deep that lies. Raises `OSError`
+    where its directory is not there."""
+    if len(os.fsencode(path)) <= MAX_ADDRESS_BYTES:
+        yield str(path)
+        return
+    directory = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield f"/proc/self/fd/{directory}/{path.name}"
+    finally:
+        os.close(directory)
 
 
 def listen_at(path: Path, backlog: int, mode: int = 0o600) -> socket.socket:
@@ -17,7 +36,8 @@ def listen_at(path: Path, backlog: int, mode: int = 0o600) -> socket.socket:
     listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         listening.setblocking(False)
-        listening.bind(str(path))
+        with address_of(path) as address:
+            listening.bind(address)
         path.chmod(mode)  # before anybody can connect
         listening.listen(backlog)
     except BaseException:
@@ -60,7 +80,8 @@ def _clear(path: Path) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.setblocking(False)
         try:
-            probe.connect(str(path))
+            with address_of(path) as address:
+                probe.connect(address)
         except ConnectionRefusedError:
             path.unlink()
             return

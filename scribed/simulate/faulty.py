@@ -123,9 +123,9 @@ class Faulty:
         self._strike(now)
         self._deliver(now)
         slow = self._faults.state("slow", now)
-        for output in self._session.outputs(now):
+        for said in self._session.outputs(now):
             due = max(now + (slow.value if slow else 0.0), self._queue[-1][0] if self._queue else 0)
-            self._queue += [(due, shaped) for shaped in self._shape(output, now)]
+            self._queue += [(due, shaped) for shaped in self._shape(said, now)]
         due_now: list[Output] = []
         while self._queue and self._queue[0][0] <= now:
             due_now.append(self._queue.popleft()[1])
@@ -133,7 +133,10 @@ class Faulty:
             due_now.append(self._last)
         if self._ended:
             return []
-        self._ended = bool(due_now) and isinstance(due_now[-1], (Close, Drop))
+        for count, output in enumerate(due_now, 1):
+            if isinstance(output, (Close, Drop)):
+                self._ended = True
+                return due_now[:count]
         return due_now
 
     def _ahead(self) -> list[tuple[float, Fault]]:

@@ -164,7 +164,8 @@ def test_a_device_that_opens_and_gives_nothing_is_told_once_and_heals(
     robot.subscriber.wait_for(lambda: False, 2 * STALL_S)  # it is tried again and again
     assert {m.payload["hearing_reason"] for m in robot.on("state")[states:]} <= {"no_device"}
     assert len(robot.events("device_lost")) == 1
-    assert robot.log.count("no frames for") == 1
+    assert robot.log.count("WARNING capture: microphone lost: mic: no frames for") == 1
+    assert robot.log.count("alert no_device: mic: no frames for") == 1
     mic.off("stalled")
     robot.wait_for(lambda: robot.alert("no_device") is None)
     robot.wait_for(lambda: robot.state["hearing"] is True)

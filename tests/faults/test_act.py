@@ -190,6 +190,7 @@ def test_acknowledgements_that_are_lost_repeat_an_order_and_it_is_done_once(
     ):
         order(bench, actor)
         bench.robot.wait_for(lambda: bench.downlink.connections == 1)
+        bench.robot.wait_for(lambda: "utterance 1 published" in bench.robot.log)  # acknowledged
         bench.downlink.held_down = True
         number = bench.say(1)
         bench.wait_for_text_of(number)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from scribed.simulate import faults
@@ -244,6 +244,7 @@ STEPS = st.lists(
 
 
 @given(STEPS)
+@example(["slow", "drop=2", chunk(0.0, commit=True)])  # its own end waits when it is dropped
 def test_whatever_goes_wrong_a_session_ends_once_and_answers_no_commit_of_its_own(
     steps: list[str | float],
 ) -> None:

@@ -106,6 +106,8 @@ class Box:
         if self._outer.poll() is None:
             self._outer.kill()  # --kill-child: the first process goes with it
             self._outer.wait(DOWN_S)
+        with contextlib.suppress(OSError):
+            (self._group / "cgroup.kill").write_text("1", "ascii")  # who entered from outside
         wait_until(lambda: not self._members(), DOWN_S)
         for folder, _, _ in os.walk(self._group, topdown=False):
             wait_until(lambda folder=folder: _removed(Path(folder)), DOWN_S)  # type: ignore[misc]
