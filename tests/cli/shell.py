@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,6 +38,12 @@ class Shell:
         path.write_bytes(text.encode() if isinstance(text, str) else text)
         path.chmod(mode)
         return path
+
+    def open_to_all(self) -> None:
+        """Let other users come as far as the home directory."""
+        for directory in (self.home, *self.home.parents):
+            if directory.is_relative_to(tempfile.gettempdir()):
+                directory.chmod(directory.stat().st_mode | 0o055)
 
     def scribed(self, *words: str | Path) -> Said:
         """Run the command; whatever comes of it, a user never sees a traceback."""

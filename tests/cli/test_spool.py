@@ -335,8 +335,7 @@ def test_root_leaves_nothing_that_the_daemon_cannot_use(shell: Shell, store: Sto
     state = shell.home / "state"
     for path in (state, *state.rglob("*")):
         os.chown(path, 65534, 65534)
-    for directory in (shell.home, *list(shell.home.parents)[:2]):
-        directory.chmod(0o755)
+    shell.open_to_all()
     assert ask(shell, "ls")["waiting"] == 1
     assert shell.scribed("spool", "export", "7", "-o", "root.wav").status == 0
     assert ask(shell, "purge", "7") == {"purged": 1}
@@ -348,8 +347,7 @@ def test_root_leaves_nothing_that_the_daemon_cannot_use(shell: Shell, store: Sto
 def test_another_users_state_is_said_with_the_remedy(shell: Shell, store: Store) -> None:
     store.close()
     (shell.home / "state").chmod(0o700)
-    for directory in (shell.home, *list(shell.home.parents)[:2]):
-        directory.chmod(0o755)
+    shell.open_to_all()
     done = subprocess.run(
         [*COMMAND, "spool", "ls"],
         env=shell.environ,

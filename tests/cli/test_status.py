@@ -185,8 +185,7 @@ def test_the_service_is_looked_for_first_unless_it_was_said_which() -> None:
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
 def test_a_socket_of_another_user_is_said_with_the_remedy(shell: Shell, daemon: Daemon) -> None:
-    for directory in (shell.home, *list(shell.home.parents)[:2]):
-        directory.chmod(0o755)
+    shell.open_to_all()
     done = subprocess.run(
         [*COMMAND, "status"],
         env=shell.environ,

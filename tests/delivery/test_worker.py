@@ -396,7 +396,7 @@ def test_a_broker_that_is_away_is_one_line_in_the_log() -> None:
             now.ahead_s += 31
             speak(rig, seq)
             rig.hears_of(seq)
-        assert rig.delivery.report.queued == 5
+        wait_for(lambda: rig.delivery.report.queued == 5)
         warnings = [r for r in told if r.levelno == logging.WARNING]
         assert len(warnings) == 1
         assert f"nothing listens on 127.0.0.1 port {port}" in warnings[0].getMessage()

@@ -10,6 +10,7 @@ namespace. What is left is a directory and a control group.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import shutil
@@ -27,6 +28,8 @@ CANNOT = 77
 """The exit status of `boot.sh` where the machine refuses a mount."""
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
+_NUMBERS = itertools.count()
+
 
 class CannotBoot(Exception):
     """This machine boots no box; why."""
@@ -41,7 +44,7 @@ class Box:
             raise CannotBoot(reason)
         self._mounts = directory / "mounts"
         self._console = directory / "console"
-        self._group = _cgroup2() / f"scribed-box-{os.getpid()}-{directory.name}"
+        self._group = _cgroup2() / f"scribed-box-{os.getpid()}-{next(_NUMBERS)}"
         try:
             self._group.mkdir(exist_ok=True)  # an empty one of a run that was killed
         except OSError as exc:
