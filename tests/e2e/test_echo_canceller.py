@@ -8,6 +8,7 @@ import tempfile
 import wave
 from array import array
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +19,15 @@ from scribed.capture.levels import dbfs, power
 from scribed.demo.voice import speak
 from tests.e2e.witness import WatchedRobot
 from tests.parts.cloud import Cloud
-from tests.parts.robot import RATE
-from tests.parts.rooms import PipeWireRoom, PulseRoom, Room
+from tests.parts.robot import RATE, Robot
+from tests.parts.rooms import PipeWireRoom, PulseRoom, Recording, Room
 
 SAID = (
     "the quick brown fox jumps over the lazy dog while seven hungry engineers measure the echo "
     "of this long sentence in a room without carpets"
 )
 SAID_AT, ANSWERED_AT = 0.1, 0.6  # of flite's own amplitude
+ROUNDS = 3
 ALONE_S = 4.5
 """So long the robot speaks alone; a canceller learns the room in the first second."""
 HEARD = 0.2
@@ -78,14 +80,18 @@ def test_the_robots_voice_is_taken_away_and_the_human_who_interrupts_it_is_heard
         assert robot.state["device"]["name"] == room.device
         microphone, ears = room.record("room.monitor"), room.record("ears")
         robot.wait_for(lambda: microphone.samples and ears.samples)
-        talks = room.say(said, SAID_AT)
-        robot.wait_for(lambda: voiced(microphone.samples) > ALONE_S)
-        alone = len(microphone.samples)
-        answers = room.answer(answer, ANSWERED_AT)
-        for player in (answers, talks):
-            assert wait(player) == 0
-        robot.wait_for(lambda: heard_best(cloud, sound(answer)) > HEARD)
-        robot.wait_for(lambda: not robot.on("speech")[-1].payload["active"])
+        for _ in range(ROUNDS):  # who is not understood says it again
+            begun = len(microphone.samples)
+            talks = room.say(said, SAID_AT)
+            robot.wait_for(partial(has_spoken, microphone, begun))
+            alone = len(microphone.samples)
+            answers = room.answer(answer, ANSWERED_AT)
+            for player in (answers, talks):
+                assert wait(player) == 0
+            robot.wait_for(lambda: is_over(robot))
+            if heard_best(cloud, sound(answer)) > HEARD:
+                break
+        assert heard_best(cloud, sound(answer)) > HEARD
         echo, rest = (
             dbfs(power(each.samples[alone - 3 * RATE : alone].tobytes()))
             for each in (microphone, ears)
@@ -99,6 +105,18 @@ def voiced(samples: array[int]) -> float:
     """Seconds since the first loud sample."""
     first = next((n for n, sample in enumerate(samples) if abs(sample) > 50), len(samples))
     return (len(samples) - first) / RATE
+
+
+def has_spoken(microphone: Recording, begun: int) -> bool:
+    """Whether the robot has spoken alone for long enough since sample `begun`."""
+    return voiced(microphone.samples[begun:]) > ALONE_S
+
+
+def is_over(robot: Robot) -> bool:
+    """Whether somebody has spoken, and all of it has come to its end."""
+    told = [message.payload for message in robot.on("speech")]
+    ends = robot.on("transcript", "late", "ended")
+    return bool(told) and not told[-1]["active"] and len(ends) * 2 >= len(told)
 
 
 def heard_best(cloud: Cloud, voice: Any) -> float:
