@@ -8,6 +8,7 @@ import pty
 import select
 import signal
 import subprocess
+import termios
 import time
 from types import TracebackType
 
@@ -72,6 +73,11 @@ class Terminal:
     def interrupt(self) -> None:
         """Ctrl-C."""
         os.write(self._master, b"\x03")
+
+    @property
+    def echoes(self) -> bool:
+        """Whether what is typed now is shown."""
+        return bool(termios.tcgetattr(self._master)[3] & termios.ECHO)
 
     def end(self) -> int:
         """Wait for its end; the exit status."""

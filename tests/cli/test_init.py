@@ -130,6 +130,17 @@ def test_ctrl_c_leaves_nothing_behind(shell: Shell) -> None:
     assert not (shell.home / "robot").exists()
 
 
+def test_ctrl_c_at_the_hidden_question_shows_again_what_is_typed(shell: Shell) -> None:
+    with Terminal(shell, "init", "-c", "robot/ear.toml") as terminal:
+        terminal.answer("Speech service [1]:", "")
+        terminal.expect("Key for elevenlabs (not shown")
+        assert not terminal.echoes
+        terminal.interrupt()
+        terminal.expect("scribed: nothing was written")
+        assert terminal.end() == 1
+        assert terminal.echoes
+
+
 def test_a_configuration_that_is_there_is_not_touched_without_a_yes(shell: Shell) -> None:
     path = shell.write("robot/ear.toml", "[vad]\nhangover_ms = 700  # mine\n")
     with Terminal(shell, "init", "-c", "robot/ear.toml") as terminal:
