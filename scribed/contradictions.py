@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from scribed.config import Audio, Config, ElevenLabs, Mqtt, ProviderSection, Recorder
-from scribed.endpoints import door, is_loopback
+from scribed.endpoints import MAX_SOCKET_PATH, door, is_host, is_loopback
 from scribed.text import slug
 
 UNFIT = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
@@ -20,8 +20,6 @@ UNFIT = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 MAX_KEYTERMS = 50
 MAX_KEYTERM = 20
 """The service ends a session that has more keyterms, or longer ones (in characters)."""
-MAX_SOCKET_PATH = 107
-"""What fits into the kernel's `sun_path`."""
 MIN_EARLY_MS = 100
 MAX_FAST_WORDS, MAX_FAST_WORD = 32, 40
 """Each is looked for in each partial; and a phrase that is longer is no word of command."""
@@ -283,8 +281,7 @@ def _broker_problems(mqtt: Mqtt) -> list[str]:
     problems = []
     if mqtt.password_file and not mqtt.username:
         problems.append("mqtt.username: is empty, but there is a mqtt.password_file; name the user")
-    if not mqtt.host:
-        problems.append("mqtt.host: is empty; name the broker's host")
+    problems += _host_problems(mqtt.host)
     if mqtt.transport == "unix":
         if not mqtt.path.startswith("/") or len(mqtt.path.encode()) > MAX_SOCKET_PATH:
             allowed = f"the whole path of the broker's socket, of at most {MAX_SOCKET_PATH} bytes"
@@ -300,6 +297,17 @@ def _broker_problems(mqtt: Mqtt) -> list[str]:
     if mqtt.key_file and not mqtt.cert_file:
         problems.append("mqtt.key_file: there is no mqtt.cert_file whose key it is; name it")
     return problems
+
+
+def _host_problems(host: str) -> list[str]:
+    if not host:
+        return ["mqtt.host: is empty; name the broker's host"]
+    if is_host(host):
+        return []
+    return [  # it may be a URL with a password in it: not repeated
+        "mqtt.host: is no host's name or address alone; the port belongs into mqtt.port, the user "
+        "into mqtt.username, the password into the file of mqtt.password_file"
+    ]
 
 
 def _topic_problems(topic: str) -> list[str]:

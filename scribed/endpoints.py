@@ -6,6 +6,7 @@ Hosts of the regions: `elevenlabs` for Python, environments of 2.78.0.
 from __future__ import annotations
 
 import ipaddress
+import re
 from typing import NamedTuple
 from urllib.parse import urlsplit, urlunsplit
 
@@ -20,6 +21,7 @@ HOSTS = {
 }
 """By `provider.region`; those of a residency take the keys of accounts that were made there."""
 REALTIME_PATH = "/v1/speech-to-text/realtime"
+_NO_HOST = re.compile(r"[\s/@\[\]?#\\]")
 TOKEN_PATH = "/v1/single-use-token/realtime_scribe"  # noqa: S105 -- a path
 
 
@@ -39,6 +41,17 @@ def minting_url(provider: ProviderSection) -> str:
     scheme = "https" if parts.scheme == "wss" else "http"
     base = parts.path.removesuffix(REALTIME_PATH) if parts.path.endswith(REALTIME_PATH) else ""
     return urlunsplit((scheme, parts.netloc, base + TOKEN_PATH, "", ""))
+
+
+def is_host(text: str) -> bool:
+    """Whether that can be a host's name or address, and is no more: no port, no URL."""
+    if ":" not in text:
+        return _NO_HOST.search(text) is None
+    try:
+        ipaddress.IPv6Address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def is_loopback(host: str) -> bool:

@@ -20,6 +20,10 @@ from scribed.errors import ConfigError, ExitStatus
 
 THE_FILE = Path(__file__).parent.parent / "config" / "scribed.toml"
 KEY = re.compile(r"^# (?=\w+ = )", re.MULTILINE)
+NO_HOST = (
+    "mqtt.host: is no host's name or address alone; the port belongs into mqtt.port, the user into "
+    "mqtt.username, the password into the file of mqtt.password_file"
+)
 COMMANDS = (
     '"mute", "robot_speaking", "robot_moving", "listen", "flush", "set_language", "set_keyterms", '
     '"restate", "devices", "state", "record", "log_level"'
@@ -150,6 +154,7 @@ def test_each_value_has_its_origin() -> None:
         ("SCRIBED_ROBOT__ID", "007", "robot.id", "007"),
         ("SCRIBED_MQTT__USERNAME", "true", "mqtt.username", "true"),
         ("SCRIBED_MQTT__HOST", "1.5", "mqtt.host", "1.5"),
+        ("SCRIBED_MQTT__HOST", "fe80::1%eth0", "mqtt.host", "fe80::1%eth0"),
         ("SCRIBED_MQTT__CLIENT_ID", "2020-01-01", "mqtt.client_id", "2020-01-01"),
         ("SCRIBED_MQTT__CLIENT_ID", "[]", "mqtt.client_id", "[]"),
         ("SCRIBED_MQTT__CLIENT_ID", "", "mqtt.client_id", ""),
@@ -382,6 +387,11 @@ def test_the_ends_of_a_range_are_in_it_and_what_is_beyond_is_told_both(
             "mqtt.username: is empty, but there is a mqtt.password_file; name the user",
         ),
         ('mqtt.host = ""', "mqtt.host: is empty; name the broker's host"),
+        ('mqtt.host = "mqtt://me:s3cret@hub"', NO_HOST),
+        ('mqtt.host = "me:s3cret@hub"', NO_HOST),
+        ('mqtt.host = "hub:1883"', NO_HOST),
+        ('mqtt.host = "[::1]"', NO_HOST),
+        ('mqtt.host = "hub/mqtt"', NO_HOST),
         (
             'mqtt.path = "/mqtt"',
             'mqtt.path: is for mqtt.transport = "websockets" or "unix"; leave it empty',

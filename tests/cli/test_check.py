@@ -284,7 +284,7 @@ def test_a_place_that_cannot_be_looked_at_is_not_taken_for_empty(shell: Shell) -
 
 
 def test_show_is_a_configuration_with_every_key_and_its_origin(shell: Shell) -> None:
-    shell.environ["SCRIBED_MQTT__HOST"] = 'hub "one" \\ two'
+    shell.environ["SCRIBED_MQTT__USERNAME"] = 'ear "one" \\ two'
     said = check(shell, "[vad]\nhangover_ms = 700\n[mqtt]\nport = 8883\ntls = true\n", "--show")
     assert (said.status, said.err) == (0, "")
     *shown, blank, last = said.out.splitlines()
@@ -292,12 +292,12 @@ def test_show_is_a_configuration_with_every_key_and_its_origin(shell: Shell) -> 
 
     config, origins = parse("\n".join(shown), {})
     assert list(origins) == list(flatten(config))
-    assert config.mqtt.host == 'hub "one" \\ two'
+    assert config.mqtt.username == 'ear "one" \\ two'
     assert (config.vad.hangover_ms, config.mqtt.port, config.mqtt.tls) == (700, 8883, True)
 
     origin = {line.split(" = ")[0]: line.rsplit("# ")[-1] for line in shown if " = " in line}
     assert origin["hangover_ms"] == origin["tls"] == "file"
-    assert origin["host"] == "SCRIBED_MQTT__HOST"
+    assert origin["username"] == "SCRIBED_MQTT__USERNAME"
     assert origin["pre_roll_ms"] == "default"
 
 
