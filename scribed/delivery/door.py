@@ -6,12 +6,13 @@ that comes byte by byte, and forgets the socket where that fails.
 
 from __future__ import annotations
 
-import math
 import socket
 import time
 from typing import Any
 
 from paho.mqtt.client import Client
+
+from scribed.delivery.frames import Frames
 
 PATH = "/mqtt"
 """Where brokers have their WebSocket, unless `mqtt.path` says otherwise."""
@@ -30,7 +31,7 @@ class Door(Client):
                 self._made.close()
             raise
         if isinstance(self._made, _Hasty):
-            self._made.be_at_ease()
+            return Frames(made, self._made.connection)
         return made
 
     def _create_socket_connection(self) -> Any:
@@ -54,25 +55,22 @@ class Door(Client):
 
 
 class _Hasty:
-    """A socket that is read for so long and no longer, until one may be at ease."""
+    """A socket that is read for so long and no longer: by a WebSocket's handshake."""
 
     def __init__(self, connection: Any, within_s: float) -> None:
-        self._connection, self._until = connection, time.monotonic() + within_s
-
-    def be_at_ease(self) -> None:
-        self._until = math.inf
+        self.connection, self._until = connection, time.monotonic() + within_s
 
     def recv(self, nbytes: int) -> bytes:
         if time.monotonic() > self._until:
             raise TimeoutError
-        data: bytes = self._connection.recv(nbytes)
+        data: bytes = self.connection.recv(nbytes)
         return data
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._connection, name)
+        return getattr(self.connection, name)
 
 
 def beneath(connection: Any) -> Any:
     """The socket that a WebSocket of paho's goes through; another one is its own."""
     hasty = getattr(connection, "_socket", connection)
-    return hasty._connection if isinstance(hasty, _Hasty) else hasty  # noqa: SLF001 -- ours
+    return hasty.connection if isinstance(hasty, _Hasty) else hasty

@@ -18,7 +18,8 @@ from scribed.errors import BrokerError
 from scribed.model import Identity
 
 ACKNOWLEDGE_S = 10.0
-"""An unanswered message of QoS 1 is taken for a dead connection after so long."""
+"""An unanswered message of QoS 1 is taken for a dead connection after so long; but its answer waits
+behind what the broker is sending, as long as more of that comes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,7 @@ class BrokerLink:
         self._attempts = Attempts(config.mqtt.protocol, Backoff(INITIAL_S, MAX_S))
         self._wire: Wire | None = None
         self._connack_by = 0.0
+        self._to_come, self._came_at = 0, self.since  # of a packet of the broker's
 
     @property
     def version(self) -> Version:
@@ -95,7 +97,7 @@ class BrokerLink:
         if not self.online:
             until.append(self._connack_by)
         if oldest_sent is not None:
-            until.append(oldest_sent + ACKNOWLEDGE_S)
+            until.append(max(oldest_sent, self._came_at) + ACKNOWLEDGE_S)
         return min(until)
 
     def service(self, oldest_sent: float | None, *, within_s: float = CONNECT_S) -> list[LinkEvent]:
@@ -112,6 +114,8 @@ class BrokerLink:
             self._attempts.connected(self.since)
         if any(isinstance(event, Acknowledged) for event in events):
             oldest_sent = None  # it is being answered
+        if self._wire.to_come != self._to_come:
+            self._to_come, self._came_at = self._wire.to_come, self._now()
         self._overdue(self._wire, oldest_sent)
         return events + self.settle()
 
@@ -183,7 +187,7 @@ class BrokerLink:
         now = self._now()
         if not self.online and now >= self._connack_by:
             wire.fail(BrokerError("the broker does not answer CONNECT; is that port MQTT's?"))
-        elif oldest_sent is not None and now >= oldest_sent + ACKNOWLEDGE_S:
+        elif oldest_sent is not None and now >= max(oldest_sent, self._came_at) + ACKNOWLEDGE_S:
             wire.fail(BrokerError(f"the broker acknowledged nothing for {ACKNOWLEDGE_S:g} s"))
 
     def _failed(self, error: BrokerError, loss: Loss) -> Lost:

@@ -443,6 +443,7 @@ class ScriptedBroker:
     suback_reason: int = 1
     greeting: bytes | None = None  #: what it says instead of CONNACK
     farewell: bytes | None = None  #: what it says to the first message, before it hangs up
+    busy: bool = False  #: acknowledges nothing
 
     def __post_init__(self) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -468,6 +469,10 @@ class ScriptedBroker:
         for connection in self._open:
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
+
+    def says(self, said: bytes) -> None:
+        """Send this on the connection there is."""
+        self._open[0].sendall(said)
 
     def _serve(self) -> None:
         with contextlib.suppress(OSError):
@@ -529,6 +534,8 @@ class ScriptedBroker:
             if topic in ("transcript", "late", "ended") and self.puback_reasons:
                 reason = self.puback_reasons.pop(0)
             self.published.append((topic, rest))
+            if self.busy:
+                return
             answer = b"\x40\x04" + mid + bytes([reason, 0]) if reason else b"\x40\x02" + mid
             connection.sendall(answer)
         else:
