@@ -191,8 +191,8 @@ FIELDS: Mapping[type, Fields] = {
         "is_final": Field("false: the text that it is in may still change"),
         "text": Field("where it stands, as on `partial` or `transcript`"),
         "caution": Field(
-            "as in `transcript`, and only robot_speaking, robot_moving or unsynced: with any other "
-            "it is not told"
+            "as in `transcript`, and only robot_speaking, robot_moving, more_speech or unsynced: "
+            "with any other it is not told"
         ),
         "expires_at": TRANSCRIPT["expires_at"],
     },

@@ -12,9 +12,10 @@ from scribed.echo import repeats
 from scribed.model import Final, Identity, Partial, RobotDid, UtteranceId
 from scribed.text import slug, words
 
-CIRCUMSTANCES = frozenset(["robot_speaking", "robot_moving", "unsynced"])
+CIRCUMSTANCES = frozenset(["robot_speaking", "robot_moving", "more_speech", "unsynced"])
 """Cautions that say how things were, not that the words may be others: "stop" is meant for a robot
-that moves. A word is told with these, and with no other."""
+that moves, and who shouts it again has not taken it back. A word is told with these, and with no
+other."""
 REMEMBERED = 64
 """Utterances of which is known what was told: more than are live at once."""
 

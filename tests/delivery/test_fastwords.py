@@ -174,12 +174,18 @@ def test_a_text_in_doubt_has_no_fast_words(doubt: dict[str, Any]) -> None:
     assert ear.ends("stop", **doubt) == []
 
 
-def test_who_has_gone_on_speaking_may_have_meant_something_else() -> None:
+@pytest.mark.parametrize("how", ["partial", "final"])
+def test_who_calls_it_again_at_once_is_heard_each_time_and_told_so(how: str) -> None:
     ear = Ear()
     ear.starts(1)
     ear.starts(2)
-    assert ear.hears("stop", 1) == []
-    assert ear.ends("stop", 1) == []
+    if how == "partial":
+        ear.said.hear(Partial(started(1, ear.now), 1, "stop", PROVIDER), moment(ear.now))
+    else:
+        ear.said.take(final(1, ear.now - 0.3, "stop"), moment(ear.now))
+    words = [o for o in ear.told() if o.message.topic == "word/stop"]
+    assert [json.loads(word.message.payload)["caution"] for word in words] == [["more_speech"]]
+    assert ear.ends("stop", 2) == ["word/stop"]
 
 
 def test_a_robot_that_moves_is_stopped_and_told_that_it_moved() -> None:

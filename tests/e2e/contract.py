@@ -150,7 +150,7 @@ CAUTIONS = (
     *("cut", "guessed", "audio_lost", "robot_speaking", "robot_moving", "echo_text"),
     *("language", "more_speech", "unsynced"),
 )
-WORD_CAUTIONS = ("robot_speaking", "robot_moving", "unsynced")
+WORD_CAUTIONS = ("robot_speaking", "robot_moving", "more_speech", "unsynced")
 ERROR_CODES = (
     *("unknown", "not_allowed", "retained", "expired", "malformed", "too_large", "busy", "failed"),
 )
