@@ -110,7 +110,7 @@ def test_what_earlier_runs_left_unpublished_is_published_behind_live_speech(
         rig.post(*(final(seq, 500.0, boot=before) for seq in range(1, 2001)))
         rig.post(final(2001, now - 1), started(2002, now - 1), final(2002, now))
         with rig:
-            robot.hears("late", 2000)
+            robot.hears("late", 2000, timeout=60)
             robot.hears("transcript", 2)
             first = next(i for i, m in enumerate(robot.heard) if m.topic == "late")
             fresh = [i for i, m in enumerate(robot.heard) if m.topic == "transcript"]

@@ -91,9 +91,10 @@ def test_every_message_is_as_the_contract_has_it(heard: Heard) -> None:
     for message in heard.received:
         contract.check(message)
     seen = {message.topic.partition("/")[0] for message in heard.received}
-    assert seen == {
+    # Partials are live or nothing: a recogniser that is too slow to hear along gives none.
+    assert seen - {"partial"} == {
         *("status", "state", "muted", "alert", "event", "metrics"),
-        *("speech", "partial", "transcript", "text"),
+        *("speech", "transcript", "text"),
     }
 
 
