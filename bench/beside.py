@@ -7,12 +7,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench import running
-from bench.cost import Pace, cost, pace, spread
+from bench.cost import Pace, all_of, pace, spread
+from bench.peers.installed import NotInstalledError
+from bench.peers.listeners import PEERS, listening
 from bench.tables import Cell
 from scribed.demo.broker import Broker
 from scribed.simulate.recognizers.script import Script
@@ -33,24 +35,43 @@ WARM_UP_S = 3.0
 COLUMNS = ("CPU-s per hour", "× bare loop", "wake-ups per s", "peak MB")
 
 
-@dataclass(frozen=True)
+@dataclass
 class Contender:
-    """One process that hears its stdin, and what it used in each round."""
+    """One process that hears its stdin, with what it started, and what they used in each round."""
 
     process: subprocess.Popen[bytes]
+    pids: list[int]
     rounds: list[Pace] = field(default_factory=list)
 
 
+@dataclass
+class Absent:
+    """One that is not here, or ended early: why."""
+
+    why: str
+
+
+Started = dict[str, "Contender | Absent"]
+
+
 @contextlib.contextmanager
-def contenders(names: Sequence[str]) -> Iterator[dict[str, Contender]]:
-    """Start them all; they are connected, and end with the block."""
+def contenders(names: Sequence[str]) -> Iterator[Started]:
+    """Start them all; they are connected, and end with the block. Of the peers those that can."""
     with contextlib.ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         (directory / "broker").mkdir()
         broker = stack.enter_context(Broker(directory / "broker"))
-        started = {}
+        started: Started = {}
         for n, name in enumerate(names):
             (home := directory / str(n)).mkdir()
+            if name in PEERS:
+                try:
+                    peer = stack.enter_context(listening(name, home))
+                except (NotInstalledError, TimeoutError) as exc:
+                    started[name] = Absent(str(exc))
+                else:
+                    started[name] = Contender(peer.process, peer.pids)
+                continue
             server = Server(
                 recognizer=Script(["turn left"]),
                 key=running.KEY,
@@ -60,30 +81,45 @@ def contenders(names: Sequence[str]) -> Iterator[dict[str, Contender]]:
             service = stack.enter_context(server)
             process = _start(name, home, service.url, broker.port)
             stack.callback(process.kill)
-            started[name] = Contender(process)
+            started[name] = Contender(process, [process.pid])
         time.sleep(WARM_UP_S)  # as long as the slowest takes to start, which is the SDK
         yield started
-        for each in started.values():
-            running.end_of_input(each.process)
+        for name, each in started.items():
+            if isinstance(each, Contender) and name not in PEERS:
+                running.end_of_input(each.process)
 
 
-def play(pcm: bytes, started: Mapping[str, Contender], times: int) -> None:
+def play(pcm: bytes, started: Started, times: int) -> None:
     """Let all hear `pcm` in real time, so many times; a round is noted each."""
-    processes = [each.process for each in started.values()]
     for _ in range(times):
-        before = [cost(process.pid) for process in processes]
+        here = {name: each for name, each in started.items() if isinstance(each, Contender)}
+        before = [all_of(each.pids) for each in here.values()]
         begun = time.monotonic()
-        running.feed(pcm, *processes)
+        running.feed(pcm, *(each.process for each in here.values()))
         seconds = time.monotonic() - begun
-        for each, was in zip(started.values(), before, strict=True):
-            each.rounds.append(pace(was, cost(each.process.pid), seconds))
+        for (name, each), was in zip(here.items(), before, strict=True):
+            if (status := each.process.poll()) is not None:
+                started[name] = Absent(f"ended early, with status {status}")
+                continue
+            each.rounds.append(pace(was, all_of(each.pids), seconds))
 
 
-def rows(started: Mapping[str, Contender]) -> dict[str, tuple[Cell, ...]]:
+def lacking() -> str:
+    """What the peers do, and what not, in a list."""
+    return "\n" + "".join(f"\n* {name}: {peer.does}." for name, peer in PEERS.items())
+
+
+def rows(started: Started) -> dict[str, tuple[Cell, ...]]:
     """Medians and spread of the rounds; the ratios are of the same round."""
-    floor = [each.cpu_s_per_h for each in started[FLOOR].rounds]
+    beneath = started[FLOOR]
+    if isinstance(beneath, Absent):
+        raise TypeError(f"the bare loop {beneath.why}")
+    floor = [each.cpu_s_per_h for each in beneath.rounds]
     found: dict[str, tuple[Cell, ...]] = {}
     for name, contender in started.items():
+        if isinstance(contender, Absent):
+            found[name] = (f"not here: {contender.why}", "", "", "")
+            continue
         used = contender.rounds
         ratios = [each.cpu_s_per_h / low for each, low in zip(used, floor, strict=True)]
         found[name] = (

@@ -49,15 +49,16 @@ _Plan = list[tuple[int, np.ndarray]]
 """Where each command begins, and its samples."""
 
 
-def commands_in_noise(seconds: float, snr_db: float, seed: int) -> Recording:
-    """Commands with pauses of 1 to 3 s, in pink noise (a room, a fan), reproducibly."""
+def commands_in_noise(seconds: float, snr_db: float, seed: int, *, share: float = 0.0) -> Recording:
+    """Commands with pauses of 1 to 3 s, in pink noise (a room, a fan), reproducibly; or three in a
+    breath, with pauses that make speech this share of the time."""
     length = int(seconds * RATE)
 
     def fits(planned: tuple[int, np.ndarray]) -> bool:
         at, voice = planned
         return at + len(voice) + TAIL <= length
 
-    return _mixed(list(itertools.takewhile(fits, _planned(seed))), length, snr_db, seed)
+    return _mixed(list(itertools.takewhile(fits, _planned(seed, share))), length, snr_db, seed)
 
 
 def so_many_commands(count: int, snr_db: float, seed: int) -> Recording:
@@ -101,14 +102,18 @@ def _amplitude(level_dbfs: float) -> float:
     return float(32768 * 10 ** (level_dbfs / 20))
 
 
-def _planned(seed: int) -> Iterator[tuple[int, np.ndarray]]:
+def _planned(seed: int, share: float = 0.0) -> Iterator[tuple[int, np.ndarray]]:
     rng = random.Random(seed)
     voices = [_voice(phrase) for phrase in PHRASES]
     at = int(1.0 * RATE)
     while True:
         voice = rng.choice(voices)
+        if share:
+            more = [np.concatenate([np.zeros(BREATH), rng.choice(voices)]) for _ in range(2)]
+            voice = np.concatenate([voice, *more])
         yield at, voice
-        at += len(voice) + int(rng.uniform(1.0, 3.0) * RATE)
+        pause = len(voice) * (1 / share - 1) if share else rng.uniform(1.0, 3.0) * RATE
+        at += len(voice) + int(pause)
 
 
 def _mixed(plan: _Plan, length: int, snr_db: float, seed: int) -> Recording:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +31,17 @@ def cost(pid: int) -> Cost:
         switches=sum(int(each["voluntary_ctxt_switches"]) for each in threads),
         rss_mb=int(status["VmRSS"].split()[0]) / 1024,
         peak_mb=int(status["VmHWM"].split()[0]) / 1024,
+    )
+
+
+def all_of(pids: Iterable[int]) -> Cost:
+    """What these processes have used together; their highest memory may not have been at once."""
+    each = [cost(pid) for pid in pids]
+    return Cost(
+        cpu_s=sum(one.cpu_s for one in each),
+        switches=sum(one.switches for one in each),
+        rss_mb=sum(one.rss_mb for one in each),
+        peak_mb=sum(one.peak_mb for one in each),
     )
 
 

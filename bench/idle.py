@@ -1,7 +1,7 @@
 """What listening costs while nobody speaks, and what waiting costs with nothing to listen to.
 
-scribed and a bare loop of its libraries hear the same faint noise in real time; then scribed alone
-has neither a microphone nor a broker nor a service.
+scribed, a bare loop of its libraries and other projects' listeners hear the same faint noise in
+real time; then scribed alone has neither a microphone nor a broker nor a service.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ import time
 from pathlib import Path
 
 from bench import running
-from bench.beside import COLUMNS, FLOOR, SCRIBED, START_S, contenders, play, rows
+from bench.beside import COLUMNS, FLOOR, SCRIBED, START_S, contenders, lacking, play, rows
 from bench.commands import faint_noise
 from bench.cost import cost, pace
+from bench.peers.listeners import PEERS
 from bench.tables import Cell, Table, add_json, show
 
 ALONE = "scribed, no microphone, broker or service"
@@ -33,13 +34,13 @@ def main() -> None:
 
 def measure(seconds: float, times: int) -> Table:
     """Let them listen, and account for it."""
-    with contenders([*SCRIBED, FLOOR]) as started:
+    with contenders([*SCRIBED, FLOOR, *PEERS]) as started:
         play(faint_noise(seconds), started, times)
         found = rows(started)
     found[ALONE] = _alone(seconds)
     says = (
         f"{times} rounds of {seconds:.0f} s of faint noise (-70 dBFS) through stdin in real time: "
-        "medians, and from the least to the most. The ratios are of the same round."
+        "medians, and from the least to the most. The ratios are of the same round." + lacking()
     )
     return Table("Silence", says, COLUMNS, found)
 

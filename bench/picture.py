@@ -21,7 +21,7 @@ def draw(tables: Iterable[Table], path: Path) -> None:
     figure = Figure(figsize=(10, 2.6 * len(drawn)), layout="constrained")
     axes = figure.subplots(len(drawn), 2, squeeze=False)
     for table, (left, right) in zip(drawn, axes, strict=True):
-        names = list(table.rows)
+        names = [name for name, row in table.rows.items() if not isinstance(row[CPU], str)]
         cpu = [_spread(table.rows[name][CPU]) for name in names]
         errors = [[c.median - c.least for c in cpu], [c.most - c.median for c in cpu]]
         left.barh(names, [c.median for c in cpu], xerr=errors, color=COLOUR)

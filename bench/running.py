@@ -42,6 +42,7 @@ def start_scribed(
     robot: str = "bench",
     source: str = "stdin",
     more: str = "",
+    module: str = "scribed",
     environment: Mapping[str, str] | None = None,
 ) -> subprocess.Popen[bytes]:
     """The daemon in `directory`; `more` is more of its configuration, first of `[audio]`."""
@@ -55,7 +56,7 @@ def start_scribed(
         "RUNTIME_DIRECTORY": str(directory / "run"),
         **(environment or {}),
     }
-    command = [sys.executable, "-m", "scribed", "run", "-c", str(path)]
+    command = [sys.executable, "-m", module, "run", "-c", str(path)]
     return subprocess.Popen(command, stdin=subprocess.PIPE, env=variables)
 
 
@@ -69,17 +70,23 @@ def endpoint(url: str) -> str:
     return f"{url}/v1/speech-to-text/realtime?model_id=scribe_v2_realtime"
 
 
-def feed(pcm: bytes, *processes: subprocess.Popen[bytes]) -> None:
-    """Write 20 ms every 20 ms to all."""
+def feed(pcm: bytes, *processes: subprocess.Popen[bytes]) -> list[float]:
+    """Write 20 ms every 20 ms to all, as long as they live; when each 20 ms were (monotonic)."""
     begun = time.monotonic()
+    listening, written = list(processes), []
     for at in range(0, len(pcm), CHUNK):
-        for process in processes:
+        for process in tuple(listening):
             assert process.stdin is not None
-            process.stdin.write(pcm[at : at + CHUNK])
-            process.stdin.flush()
+            try:
+                process.stdin.write(pcm[at : at + CHUNK])
+                process.stdin.flush()
+            except BrokenPipeError:
+                listening.remove(process)
         wait = begun + (at + CHUNK) / (2 * RATE) - time.monotonic()
+        written.append(time.monotonic())
         if wait > 0:
             time.sleep(wait)
+    return written
 
 
 def end_of_input(process: subprocess.Popen[bytes]) -> int:

