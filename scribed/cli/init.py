@@ -10,7 +10,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from scribed.cli import initial, instances, loading
+from scribed.cli import brokers, initial, instances, loading
+from scribed.cli.addresses import SHAPES
 from scribed.cli.initial import Draft
 from scribed.cli.questions import Questions
 from scribed.doctor.keys import load_credentials
@@ -42,12 +43,20 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="the file with the key, or - to read the key from standard input",
     )
-    parser.add_argument("--broker", metavar="HOST[:PORT]", help="the MQTT broker")
-    parser.add_argument("--broker-user", metavar="NAME", help="mqtt.username")
-    parser.add_argument(
-        "--broker-password-file", metavar="FILE", help="a private file with its password"
+    options = parser.add_argument_group("the broker")
+    options.add_argument(
+        *("--broker", "--host"), dest="broker", metavar="BROKER", help=f"which: {SHAPES}"
     )
-    parser.add_argument("--tls", action="store_true", help="the broker wants TLS")
+    options.add_argument(
+        *("--broker-user", "--user"), dest="broker_user", metavar="NAME", help="mqtt.username"
+    )
+    options.add_argument(
+        *("--broker-password-file", "--password-file"),
+        dest="broker_password_file",
+        metavar="FILE",
+        help="a private file with its password",
+    )
+    brokers.add_tls_options(options)
     parser.set_defaults(run=run)
 
 

@@ -14,6 +14,8 @@ from scribed.capture.sources import wanted
 from scribed.capture.sources.alsa import ROOT, native
 from scribed.capture.sources.listing import Listed, survey
 from scribed.cli import devices, loading
+from scribed.cli.addresses import TLS_PORT, address, usual_port, word
+from scribed.cli.brokers import tls_values
 from scribed.cli.check import toml
 from scribed.cli.questions import Questions
 from scribed.config import Config
@@ -29,11 +31,9 @@ from scribed.service.credentials import (
     configured_key,
     key_name,
     mqtt_password,
+    with_client_key,
 )
 from scribed.service.names import identity, instance_of
-
-TLS_PORT = 8883
-PLAIN_PORT = 1883
 
 
 @dataclass(slots=True)
@@ -95,17 +95,6 @@ def keys_of(path: Path) -> dict[str, Any]:
     config, origins = parse(text, {}, name=str(path))
     flat = flatten(config)
     return {key: flat[key] for key in origins}
-
-
-def address(text: str) -> tuple[str, int | None]:
-    """`HOST`, `HOST:PORT`, `[v6]:PORT`. Raises `ScribedError`."""
-    host, colon, port = text.rpartition(":")
-    if not colon or (":" in host and not host.startswith("[")) or text.endswith("]"):
-        host, port = text, ""
-    host = host.strip("[]")
-    if not host or (port and not (port.isdecimal() and 1 <= int(port) <= 65_535)):
-        raise ScribedError(f'"{text}" is no broker; it is HOST or HOST:PORT')
-    return host, int(port) if port else None
 
 
 # The microphone
@@ -244,12 +233,12 @@ def broker(draft: Draft, ask: Questions, args: argparse.Namespace) -> None:
         draft.values["mqtt.username"] = args.broker_user
     if args.broker_password_file is not None:
         draft.values["mqtt.password_file"] = str(Path(args.broker_password_file).absolute())
+    secure = tls_values(args, draft.environ)
     given = args.broker
     while True:
-        host = draft.values.get("mqtt.host", "localhost")
-        known = f"{host}:{draft.values.get('mqtt.port', PLAIN_PORT)}"
+        known = word(_config(draft).mqtt)
         try:
-            _place(draft, given or ask.text("MQTT broker", known), ask, tls=args.tls)
+            _place(draft, given or ask.text("MQTT broker", known), ask, secure)
         except ScribedError as exc:
             if given:
                 raise
@@ -261,14 +250,27 @@ def broker(draft: Draft, ask: Questions, args: argparse.Namespace) -> None:
         given = None
 
 
-def _place(draft: Draft, text: str, ask: Questions, *, tls: bool) -> None:
-    host, port = address(text)
-    is_tls = tls or bool(draft.values.get("mqtt.tls"))
-    if port == TLS_PORT and not is_tls:
+_WHERE = ("mqtt.host", "mqtt.port", "mqtt.transport", "mqtt.path")
+_WITHIN_TLS = ("mqtt.ca_file", "mqtt.cert_file", "mqtt.key_file")
+
+
+def _place(draft: Draft, text: str, ask: Questions, secure: Mapping[str, Any]) -> None:
+    """Note which broker it is. Raises `ScribedError` where that cannot be."""
+    said = address(text)
+    is_tls = bool(draft.values.get("mqtt.tls")) if said.tls is None else said.tls
+    if said.port == TLS_PORT and said.tls is None and not (is_tls or secure):
         is_tls = ask.agrees("TLS, as usual on that port?")
-    draft.values["mqtt.host"] = host
-    draft.values["mqtt.port"] = port or (TLS_PORT if is_tls else PLAIN_PORT)
-    draft.values["mqtt.tls"] = is_tls
+    is_tls = is_tls or bool(secure)
+    gone = (*_WHERE, *(() if is_tls else _WITHIN_TLS))
+    values = {key: value for key, value in draft.values.items() if key not in gone}
+    values |= {**{f"mqtt.{key}": value for key, value in secure.items()}, "mqtt.tls": is_tls}
+    if said.host:
+        values["mqtt.host"] = said.host
+        values["mqtt.port"] = said.port or usual_port(said.transport, tls=is_tls)
+    if said.transport != "tcp":
+        values |= {"mqtt.transport": said.transport, "mqtt.path": said.path}
+    _config(Draft(draft.path, draft.environ, values))
+    draft.values = values
 
 
 def _try_broker(draft: Draft, ask: Questions, *, is_asked: bool) -> network.Reached:
@@ -304,10 +306,11 @@ def _reach(draft: Draft) -> network.Reached:
     try:
         if password is None:
             password = mqtt_password(draft.config(), draft.environ)
+        mqtt = with_client_key(config, draft.environ).mqtt
     except ScribedError as exc:
-        return network.Reached(config.mqtt.host, problem=str(exc))
+        return network.Reached(word(config.mqtt), problem=str(exc))
     who = identity(config, instance_of(draft.path))
-    return brokers.try_broker(config.mqtt, who, password)
+    return brokers.try_broker(mqtt, who, password)
 
 
 def _say(finding: Finding) -> None:

@@ -11,11 +11,12 @@ from collections.abc import Callable, Iterator
 
 from scribed import clock
 from scribed.cli import brokers
+from scribed.cli.addresses import word
 from scribed.cli.brokers import robot_name
 from scribed.delivery.bases import Address, Bases
 from scribed.delivery.watch import Watch
 from scribed.errors import BrokerError, ScribedError
-from scribed.monitor.outputs import Json, Lines, Output, Pictures, Whose
+from scribed.monitor.outputs import BRIDGE, Json, Lines, Output, Pictures, Whose
 from scribed.monitor.robots import Look
 from scribed.monitor.watching import Watching
 
@@ -25,6 +26,8 @@ TOPICS = [
 ]
 """What is watched below each base; everything with --json."""
 TICK_S = 0.5
+FLEET = Bases("fleet/{robot}")
+"""Below it is `bridge`, where docs/examples/fleet has a bridge say how it is."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -56,17 +59,25 @@ def run(args: argparse.Namespace) -> int:
     topics = ["#"] if args.json else TOPICS
     filters = [bases.subscription(topic, args.robot) for topic in topics]
 
+    bridges = FLEET.subscription(BRIDGE, args.robot) if bases.names_robots else ""
+
     def connect() -> Watch:
+        nonlocal bridges
         try:
-            return Watch(access, filters, name="monitor")
+            watch = Watch(access, filters, name="monitor", beside=bridges)
         except BrokerError as exc:
             raise brokers.in_options(exc) from exc
+        if watch.unheard:
+            bridges = ""  # some end the connection for asking, each time
+        return watch
 
     def whose(topic: str) -> Address | None:
         address = bases.address(topic)
+        if address is None and (fleet := FLEET.address(topic)) and fleet.rest == BRIDGE:
+            address = fleet
         return None if address is None or args.robot not in (None, address.robot) else address
 
-    where = f"{access.mqtt.host}:{access.mqtt.port}  {bases.subscription('#', args.robot)}"
+    where = f"{word(access.mqtt)}  {bases.subscription('#', args.robot)}"
     with contextlib.ExitStack() as stack:
         watching = stack.enter_context(Watching(connect))
         output = stack.enter_context(_output(args, whose, where))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 import time
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ QUIET_S = 0.5
 """No retained message for so long: that were all. Brokers send them at once after SUBACK."""
 LOOK_S = 10.0
 """How long to look at most."""
+STILL_THERE = "it is still there: somebody publishes it, or an ACL forbids"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -29,7 +31,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "Empties every retained topic of scribed that ROBOT has at the broker (status, state, "
         "muted, alerts, commands that somebody retained) and its device in Home Assistant, so that "
         "no dashboard shows it any more. "
-        "What is retained below its base topics and is not scribed's is left alone, and named. "
+        "What is retained below its base topics and is not scribed's is left alone, and named; a "
+        "device is not looked for where the broker does not let this user, which is said. "
         "Exit status 0: nothing of it is left; 1: it is online, the broker refuses, or something "
         "is left."
     )
@@ -117,12 +120,16 @@ def _retire(access: Access, bases: Bases, args: argparse.Namespace) -> int:
     def look(watch: Watch) -> Remains:
         return remains(retained(watch), bases, args.robot, args.source, device)
 
-    with Watch(access, [asked, device], name="retire") as watch:
+    with Watch(access, [asked], name="retire", beside=device) as watch:
         found = look(watch)
+        if watch.unheard:
+            text = f"a device in Home Assistant was not looked for: {watch.unheard}"
+            print(f"scribed: {text}", file=sys.stderr)
         for topic in found.others:
             print(f"left alone, as it is not scribed's: {_shown(topic)}")
         if not found.ours:
-            print(f"nothing of {args.robot} is retained on {asked} and {device}")
+            where = asked if watch.unheard else f"{asked} and {device}"
+            print(f"nothing of {args.robot} is retained on {where}")
             return ExitStatus.OK
         if args.dry_run:
             print("\n".join(f"would empty {_shown(topic)}" for topic in found.ours))
@@ -134,21 +141,33 @@ def _retire(access: Access, bases: Bases, args: argparse.Namespace) -> int:
             )
         if args.dry_run:
             return ExitStatus.OK
-        refused = watch.clear(found.ours)
-    with Watch(
-        access, [asked, device], name="retire"
-    ) as again:  # version 3.1.1 has no words for a no
-        left = look(again).ours
-    return _tell(found.ours, left, refused)
+        refused, ended = _clear(watch, found.ours, last=device.partition("+")[0])
+        beside = "" if watch.unheard else device
+    with Watch(access, [asked], name="retire", beside=beside) as again:
+        left = look(again).ours  # version 3.1.1 has no words for a no
+    return _tell(found.ours, left, refused, ended or STILL_THERE)
 
 
-def _tell(topics: Iterable[str], left: Container[str], refused: Mapping[str, str]) -> int:
-    """Say what became of each; 0 where all are empty."""
+def _clear(watch: Watch, topics: Iterable[str], last: str) -> tuple[dict[str, str], str]:
+    """Empty them, those that begin like `last` at the end: a broker may end a connection for them.
+
+    The broker's reason for each that it refuses, and why the connection ended, where it did.
+    """
+    try:
+        return watch.clear(sorted(topics, key=lambda topic: topic.startswith(last))), ""
+    except BrokerError as exc:
+        return {}, str(exc)
+
+
+def _tell(
+    topics: Iterable[str], left: Container[str], refused: Mapping[str, str], otherwise: str
+) -> int:
+    """Say what became of each; 0 where all are empty. `otherwise`: why not, unless refused."""
     status = ExitStatus.OK
     for topic in topics:
         if topic in left or topic in refused:
             status = ExitStatus.FAILED
-            why = refused.get(topic, "it is still there: somebody publishes it, or an ACL forbids")
+            why = refused.get(topic, otherwise)
             print(f"NOT emptied: {_shown(topic)} ({why})")
         else:
             print(f"emptied {_shown(topic)}")

@@ -172,6 +172,11 @@ class Wire:
             self.fail(self._lost(self._said))
         return info.mid
 
+    def watch(self, *topics: str) -> None:
+        """Hear these in `heard`; one `Subscribed` comes for all of them."""
+        how: Any = SubscribeOptions(qos=1) if self._five else 1
+        self._client.subscribe([(each, how) for each in topics])
+
     def disconnect(self) -> None:
         """Say goodbye, so that the will is not published; `closed` once it has left."""
         if self._leaving:
@@ -309,9 +314,7 @@ class Wire:
 
     def _subscribe(self) -> None:
         if self._watched:
-            options = SubscribeOptions(qos=1)
-            wanted: Any = [(each, options if self._five else 1) for each in self._watched]
-            self._client.subscribe(wanted)
+            self.watch(*self._watched)
             return
         topics = [f"{self._identity.base}/{COMMANDS}/+", *map(others, subscriptions(self._mqtt))]
         if not self._five:

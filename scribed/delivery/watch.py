@@ -41,14 +41,29 @@ class Watch:
     The constructor blocks until the broker has taken the subscription. It raises `BrokerError`, as
     the methods do where the connection has ended: to go on, make another one. `name` is what it
     calls itself, as "monitor". It has no will, and the broker keeps nothing for it.
+
+    `beside` is one more filter, for what this user need not be allowed to read: where the broker
+    refuses it, `unheard` says so. Some end the connection for asking: then it is made again.
     """
 
-    def __init__(self, access: Access, filters: Iterable[str], *, name: str) -> None:
+    def __init__(
+        self, access: Access, filters: Iterable[str], *, name: str, beside: str = ""
+    ) -> None:
+        self.unheard = ""  #: why `beside` is not heard
         self._acknowledged: dict[int, str | None] = {}
         self._subscribed, self._refusal = False, ""
         client_id = f"scribed-{name}-{os.urandom(4).hex()}"
         who = Identity(robot="", source="", base="", client_id=client_id, run_id="", boot_id="")
-        self._wire = self._connected(access, who, tuple(filters))
+        asked = tuple(filters)
+        self._wire = self._connected(access, who, asked)
+        if beside:
+            try:
+                self._hear_beside(beside)
+            except BrokerError as exc:
+                self.unheard = str(exc)
+                self._wire.close()
+                self._subscribed = False
+                self._wire = self._connected(access, who, asked)
 
     def __enter__(self) -> Watch:
         return self
@@ -117,12 +132,17 @@ class Watch:
             else:
                 return self._wire
 
+    def _hear_beside(self, topic: str) -> None:
+        """Returns, too, where the broker says no; raises `BrokerError` where it ends for that."""
+        self._wire.watch(topic)
+        self._subscribed = False
+        self._await(lambda: self._subscribed)
+        self.unheard = _refused(topic, self._refusal) if self._refusal else ""
+
     def _subscribe(self, filters: tuple[str, ...]) -> None:
         self._await(lambda: self._subscribed)
         if self._refusal:
-            asked = " and ".join(filters)
-            text = f"the broker does not let this user read {asked} ({self._refusal}); see its ACL"
-            raise BrokerError(text, denied=True)
+            raise BrokerError(_refused(" and ".join(filters), self._refusal), denied=True)
 
     def _await(self, condition: Callable[[], bool]) -> None:
         """Read and write until `condition` holds. Raises `BrokerError` where it comes to no end."""
@@ -150,3 +170,7 @@ class Watch:
         if wire.error is not None:
             raise wire.error
         return bool(events)
+
+
+def _refused(topics: str, why: str) -> str:
+    return f"the broker does not let this user read {topics} ({why}); see its ACL"

@@ -9,13 +9,16 @@ from scribed.delivery.bases import Address
 from scribed.delivery.events import Heard
 from scribed.monitor import lines
 from scribed.monitor.messages import NotUnderstood
-from scribed.monitor.robots import Look, Microphones
+from scribed.monitor.robots import Look, Microphone, Microphones
 from scribed.monitor.safe import shown
 
 CHANGES_S = 1.0
 """How often it is looked what follows from what came, and from what did not."""
 DRAW_S = 0.2
 """Between two pictures at least, however much comes; as often as `take()` is called at most."""
+
+BRIDGE = "bridge"
+"""Below `fleet/<robot>`: nothing of scribed's is called so."""
 
 Whose = Callable[[str], "Address | None"]
 """Whose a topic is; None: nobody's that is watched."""
@@ -85,7 +88,7 @@ class Lines:
 
     def _take(self, message: Heard, now: float, wall: float) -> None:
         address = self._whose(message.topic)
-        microphone = address and self._all.named(name_of(address, message.topic))
+        microphone = address and _microphone(self._all, address, message)
         if not address or microphone is None:
             return
         payload, kept = message.payload, message.retained
@@ -137,13 +140,21 @@ class Pictures:
 
     def _take(self, message: Heard, now: float, wall: float) -> None:
         address = self._whose(message.topic)
-        microphone = address and self._all.named(name_of(address, message.topic))
+        microphone = address and _microphone(self._all, address, message)
         if address and microphone is not None:
             try:
                 kept = message.retained
                 microphone.take(address.rest, message.payload, retained=kept, now=now, wall=wall)
             except NotUnderstood:
                 pass  # counted, and the picture says so
+
+
+def _microphone(known: Microphones, address: Address, message: Heard) -> Microphone | None:
+    """Whose the message is; None: nobody's, or of a bridge, which is noted."""
+    if address.rest == BRIDGE:
+        known.bridged(address.robot, message.payload)
+        return None
+    return known.named(name_of(address, message.topic), address.robot)
 
 
 def name_of(address: Address, topic: str) -> str:

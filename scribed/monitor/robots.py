@@ -17,6 +17,8 @@ OPEN_S = 60.0
 FINALS = 12
 ALERTS = 64
 """So many codes are kept: the contract has a quarter of it."""
+BRIDGE_UP, BRIDGE_DOWN = b"1", b"0"
+"""What mosquitto says of a bridge on its `notification_topic`."""
 ROBOTS = 2000
 LONGEST_NAME = 200
 TROUBLE, WARNING, FINE = 2, 1, 0
@@ -47,6 +49,8 @@ class Microphone:
     """One base topic: a robot, or one of its microphones. Times are the caller's `now`."""
 
     name: str
+    robot: str = ""
+    is_cut_off: bool = False  #: the bridge from its broker is down
     status: str | None = None
     state: messages.State | None = None
     state_at: float | None = None  #: when it was so
@@ -145,6 +149,9 @@ class Microphone:
         state, age_s = self.state, self.age_s(now)
         if self.status != "online":
             return Health(TROUBLE, "OFFLINE" if self.status else "not known to be online")
+        if self.is_cut_off:
+            old = "" if age_s is None else f": its state is {age_s:.0f} s old"
+            return Health(TROUBLE, f"BRIDGE DOWN{old}")
         if age_s is not None and age_s > SILENT_S:
             return Health(TROUBLE, f"SILENT: its state is {age_s:.0f} s old")
         return Health(WARNING, "online, no state yet") if state is None else _health(state)
@@ -157,6 +164,7 @@ class Microphone:
     def disconnected(self) -> None:
         """What it says now is not heard: only what was said stays."""
         self.status = self.state = self.state_at = self.level_dbfs = None
+        self.is_cut_off = False
         self.alerts.clear()
         self.open_seq, self.partial = None, ""
 
@@ -166,16 +174,27 @@ class Microphones:
 
     def __init__(self) -> None:
         self._all: dict[str, Microphone] = {}
+        self._cut_off: set[str] = set()  # robots
         self.too_many = False  #: more than `ROBOTS`, or no name: the others are not shown
 
-    def named(self, name: str) -> Microphone | None:
-        """The one of that name; a new one where there is room for it."""
+    def named(self, name: str, robot: str = "") -> Microphone | None:
+        """The one of that name; a new one, of `robot`, where there is room for it."""
         if name not in self._all:
             if len(self._all) >= ROBOTS or len(name) > LONGEST_NAME:
                 self.too_many = True
                 return None
-            self._all[name] = Microphone(name)
+            self._all[name] = Microphone(name, robot, robot in self._cut_off)
         return self._all[name]
+
+    def bridged(self, robot: str, payload: bytes) -> None:
+        """The bridge from the broker of `robot` says how it is; what else it says is nothing."""
+        if payload == BRIDGE_DOWN and len(self._cut_off) < ROBOTS and len(robot) <= LONGEST_NAME:
+            self._cut_off.add(robot)
+        elif payload in (BRIDGE_UP, b""):
+            self._cut_off.discard(robot)
+        for each in self._all.values():
+            if each.robot == robot:
+                each.is_cut_off = robot in self._cut_off
 
     def sorted(self, now: float) -> Sequence[Microphone]:
         """The worst first, then by name."""
@@ -186,6 +205,7 @@ class Microphones:
 
     def disconnected(self) -> None:
         """The broker is lost, and with it what is known of anybody now."""
+        self._cut_off.clear()
         for each in self._all.values():
             each.disconnected()
 

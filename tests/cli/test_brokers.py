@@ -70,6 +70,36 @@ def test_with_tls_the_port_is_that_of_tls(tmp_path: Path) -> None:
     assert chosen(tmp_path, "--host", "site", "--tls", "--port", "1").mqtt.port == 1
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--host", "hub:1884"], Mqtt("hub", 1884)),
+        (["--broker", "hub:1884", "--tls"], Mqtt("hub", 1884, tls=True)),
+        (["--host", "mqtts://hub"], Mqtt("hub", 8883, tls=True)),
+        (["--host", "ws://hub/mqtt"], Mqtt("hub", 80, "websockets", "/mqtt")),
+        (["--host", "ws://hub:9001"], Mqtt("hub", 9001, "websockets")),
+        (["--host", "wss://hub"], Mqtt("hub", 443, "websockets", tls=True)),
+        (["--host", "ws://hub", "--tls"], Mqtt("hub", 443, "websockets", tls=True)),
+        (["--host", "unix:/run/mqtt.sock"], Mqtt(transport="unix", path="/run/mqtt.sock")),
+    ],
+)
+def test_a_broker_is_named_in_one_word(tmp_path: Path, words: list[str], said: Mqtt) -> None:
+    assert chosen(tmp_path, *words).mqtt == said
+
+
+def test_a_certificate_of_ours_means_tls_and_its_key_must_be_private(tmp_path: Path) -> None:
+    cert, key = secret(tmp_path / "cert.pem", "x"), secret(tmp_path / "key.pem", "x")
+    words = ["--host", "hub", "--client-cert", str(cert)]
+    assert chosen(tmp_path, *words).mqtt == Mqtt("hub", 8883, tls=True, cert_file=str(cert))
+    assert chosen(tmp_path, *words, "--client-key", str(key)).mqtt.key_file == str(key)
+    key.chmod(0o644)
+    with pytest.raises(ScribedError, match=r"--client-key: .* is open to others"):
+        chosen(tmp_path, *words, "--client-key", str(key))
+    cert.chmod(0o644)
+    with pytest.raises(ScribedError, match=r"--client-cert: .* is open to others"):
+        chosen(tmp_path, *words)
+
+
 def test_a_password_comes_from_a_private_file(tmp_path: Path) -> None:
     word = secret(tmp_path / "word", "s3cret\n")
     words = ("--host", "site", "--user", "eye", "--password-file")
@@ -86,6 +116,11 @@ def test_a_password_comes_from_a_private_file(tmp_path: Path) -> None:
         (["--topic", "scribed/#"], "--topic"),
         (["--host", ""], "--host: is empty"),
         (["--ca-file", "/nowhere"], "--ca-file: /nowhere is not a file"),
+        (["--client-cert", "/nowhere"], "--client-cert: /nowhere is not a file"),
+        (["--client-key", "/nowhere"], "--client-key: whose key is it"),
+        (["--host", "hub:1", "--port", "2"], "--port: hub:1 has one already"),
+        (["--host", "unix:/run/x", "--tls"], "--tls: a Unix socket needs none"),
+        (["--host", "ftp://hub"], "is no broker; it is HOST, HOST:PORT, ws:"),
     ],
 )
 def test_what_cannot_be_meant_is_said_in_terms_of_the_options(

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from scribed.cli import initial
+from scribed.cli.init import configure
 from scribed.cli.initial import Draft
 from scribed.cli.questions import Questions
 from scribed.demo.broker import Broker
@@ -188,7 +189,7 @@ def test_what_does_not_answer_yet_is_written_all_the_same_and_said(shell: Shell)
     ("words", "complaint"),
     [
         ((), "init asks questions, and this is no terminal; give --yes"),
-        (("--yes", "--broker", "hub:99999"), '"hub:99999" is no broker; it is HOST or HOST:PORT'),
+        (("--yes", "--broker", "hub:99999"), '"hub:99999" is no broker; it is HOST, HOST:PORT'),
         (("--yes", "--device", "usb:zz"), "audio.device"),
         (("--yes", "--key-file", "-"), "a key is one word; nothing was taken"),
     ],
@@ -227,13 +228,8 @@ def test_a_password_that_systemd_hands_over_is_replaced_where_systemd_reads_it(
 ) -> None:
     handed = tmp_path / "credentials" / "mqtt-password"
     draft = Draft(tmp_path / "ear.toml", {}, {}, handed={"mqtt-password": handed})
-    given = argparse.Namespace(
-        broker=f"127.0.0.1:{broker.port}",
-        broker_user=None,
-        broker_password_file=None,
-        tls=False,
-        yes=False,
-    )
+    configure(parser := argparse.ArgumentParser())
+    given = parser.parse_args(["--broker", f"127.0.0.1:{broker.port}"])
     initial.broker(draft, Answers(), given)
     assert draft.secrets == [(handed, PASSWORD)]
     assert "mqtt.password_file" not in draft.values

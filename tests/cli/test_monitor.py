@@ -19,6 +19,7 @@ from scribed.demo.broker import Broker
 from tests.cli.shell import COMMAND, Shell
 from tests.cli.terminal import Terminal
 from tests.delivery.peers import Robot
+from tests.parts.choosy import choosy
 
 EXAMPLES = payloads_of()
 BASE = "scribed/r7/mic"
@@ -142,6 +143,29 @@ def test_a_broker_that_goes_and_comes_back_is_told_and_what_is_retained_heard_an
             robot.publish(f"{BASE}/status", b"offline", retain=True)
             monitor.expect("state", "OFFLINE")
         assert monitor.end() == 0
+
+
+def test_a_bridge_that_is_down_is_told(shell: Shell, broker: Broker) -> None:
+    with Robot(broker.port) as robot:
+        comes_up(robot)
+        robot.publish("fleet/r7/bridge", b"0", retain=True)
+        with Piped(shell, "--host", f"127.0.0.1:{broker.port}") as monitor:
+            monitor.expect("r7/mic", "state", "BRIDGE DOWN")
+            robot.publish("fleet/r7/bridge", b"1", retain=True)
+            monitor.expect("r7/mic", "state", "hears")
+            assert monitor.end() == 0
+
+
+def test_a_broker_that_does_not_let_us_hear_of_bridges_is_watched_all_the_same(
+    shell: Shell, tmp_path: Path
+) -> None:
+    (home := tmp_path / "choosy").mkdir()
+    with choosy(home, "scribed/#") as broker, Robot(broker.port) as robot:
+        comes_up(robot)
+        with Piped(shell, "--host", f"127.0.0.1:{broker.port}") as monitor:
+            monitor.expect("r7/mic", "state", "hears")
+            assert monitor.end() == 0
+        assert len(monitor.lines) == 1
 
 
 def test_json_is_every_message_for_programs(shell: Shell, broker: Broker) -> None:

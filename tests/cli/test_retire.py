@@ -16,6 +16,7 @@ from scribed.demo.broker import Broker
 from scribed.demo.subscriber import Subscriber
 from tests.cli.shell import COMMAND, Said, Shell
 from tests.delivery.peers import Robot
+from tests.parts.choosy import choosy
 
 BASES = Bases(Mqtt().topic)
 LEFT = {
@@ -149,6 +150,27 @@ def test_what_the_broker_does_not_let_go_is_said(tmp_path: Path, protocol: str) 
     assert "emptied scribed/r7/mic/state\n" in said.out
     why = "not authorized" if protocol == "5" else "it is still there"
     assert f"NOT emptied: scribed/r7/mic/status ({why}" in said.out
+
+
+def test_a_broker_that_does_not_let_us_look_for_a_device_lets_go_of_the_rest(
+    tmp_path: Path,
+) -> None:
+    (home := tmp_path / "broker").mkdir()
+    with choosy(home, "scribed/#") as broker, Robot(broker.port) as robot:
+        site = Site(broker, robot, Shell(tmp_path))
+        site.keeps({"scribed/r7/mic/status": "offline"})
+        said = site.retire("r7")
+        assert (said.status, said.out) == (0, "emptied scribed/r7/mic/status\n")
+        assert said.err == (
+            "scribed: a device in Home Assistant was not looked for: the broker does not let this "
+            "user read homeassistant/device/scribed-r7/+/config (not authorized); see its ACL\n"
+        )
+        assert "nothing of r7 is retained on scribed/r7/+/#\n" in site.retire("r7").out
+    with choosy(home, "homeassistant/#") as closed:
+        words = ["--host", "127.0.0.1", "--port", str(closed.port)]
+        said = Shell(tmp_path).scribed("retire", "r7", *words)
+        assert said.status == 1
+        assert "does not let this user read scribed/r7/+/#" in said.err
 
 
 def test_what_stands_in_a_topic_does_not_reach_the_terminal_raw(site: Site) -> None:

@@ -441,6 +441,8 @@ class ScriptedBroker:
     patience: threading.Event | None = None  #: answers CONNECT only once this is set
     puback_reasons: list[int] = field(default_factory=list)  #: for the next finals, else success
     suback_reason: int = 1
+    private: bytes = b""  #: asked for a topic of that name it answers 135, or hangs up:
+    hangs_up: bool = False
     greeting: bytes | None = None  #: what it says instead of CONNACK
     farewell: bytes | None = None  #: what it says to the first message, before it hangs up
     busy: bool = False  #: acknowledges nothing
@@ -500,7 +502,10 @@ class ScriptedBroker:
             elif kind == 3:
                 self._published(connection, flags, body, level)
             elif kind == 8:
-                code = bytes([self.suback_reason])
+                is_private = bool(self.private) and self.private in body
+                if is_private and self.hangs_up:
+                    return
+                code = bytes([135 if is_private else self.suback_reason])
                 said = body[:2] + (b"\x00" if level == 5 else b"") + code
                 connection.sendall(b"\x90" + bytes([len(said)]) + said)
             elif kind == 12:

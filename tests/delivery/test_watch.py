@@ -68,6 +68,33 @@ def test_a_subscription_that_is_refused_is_an_error() -> None:
     assert raised.value.denied
 
 
+@pytest.mark.parametrize("hangs_up", [False, True])
+def test_what_is_asked_for_beside_may_be_refused_in_either_way(hangs_up: bool) -> None:
+    with (
+        ScriptedBroker(private=b"homeassistant", hangs_up=hangs_up) as broker,
+        Watch(at(broker.port), ["scribed/#"], name="test", beside="homeassistant/#") as watch,
+    ):
+        assert watch.heard(0.1) == []
+        assert len(broker.levels) == (2 if hangs_up else 1)
+    if not hangs_up:
+        assert watch.unheard == (
+            "the broker does not let this user read homeassistant/# (not authorized); see its ACL"
+        )
+    assert watch.unheard
+
+
+def test_what_is_heard_beside_is_heard_like_all_else(broker: Broker) -> None:
+    with Robot(broker.port) as robot:
+        for topic in (STATE, "other/state"):
+            robot.publish(topic, b"{}", retain=True)
+        with Watch(at(broker.port), ["scribed/#"], name="test", beside="other/#") as watch:
+            heard = watch.heard(5)
+            while len(heard) < 2:
+                heard += watch.heard(5)
+            assert {each.topic for each in heard} == {STATE, "other/state"}
+            assert watch.unheard == ""
+
+
 def test_a_wrong_password_is_an_error_that_names_the_user(tmp_path: Path) -> None:
     refused = pytest.raises(BrokerError, match='refuses the user "eye"')
     with Broker(tmp_path, passwords={"eye": "right"}) as broker, refused as raised:

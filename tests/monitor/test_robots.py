@@ -261,3 +261,24 @@ def is_plain(line: str) -> bool:
         or (unicodedata.category(c) == "Cf" and c not in "\u200c\u200d")
         for c in line
     )
+
+
+def test_a_robot_whose_bridge_is_down_may_say_online_and_is_in_trouble() -> None:
+    known = Microphones()
+    known.bridged("r7", b"0")
+    cut_off, other = known.named("r7/mic", "r7"), known.named("r8/mic", "r8")
+    assert cut_off is not None
+    assert other is not None
+    for each in (cut_off, other):
+        for below, payload in (ONLINE, STATE):
+            each.take(below, payload, retained=False, now=NOW, wall=WALL)
+    said = cut_off.health(NOW + 5)
+    assert (said.words, said.trouble) == ("BRIDGE DOWN: its state is 5 s old", TROUBLE)
+    assert other.health(NOW).words == "hears"
+    known.bridged("r7", b"nonsense")
+    assert cut_off.is_cut_off
+    known.bridged("r7", b"1")
+    assert cut_off.health(NOW).words == "hears"
+    known.bridged("r8", b"0")
+    known.disconnected()
+    assert not other.is_cut_off
