@@ -9,19 +9,25 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
+from scribed import clock
 from scribed.capture import silero
 from scribed.cli import loading
 from scribed.config import Config
 from scribed.configfile import flatten
+from scribed.delivery import tls
+from scribed.delivery.certificates import complaint
 from scribed.errors import ConfigError, ExitStatus, ScribedError
 from scribed.parts import gate_stages
 from scribed.remarks import remarks
 from scribed.service.credentials import (
+    client_key,
     configured_key,
+    idle_client_key,
     idle_password,
     key_name,
     key_problem,
     mqtt_password,
+    with_client_key,
 )
 from scribed.service.names import identity, instance_of, runtime_directory, state_directory
 from scribed.service.tokens import command_problem
@@ -74,8 +80,20 @@ def warnings(config: Config, environ: Mapping[str, str]) -> list[str]:
         key_problem(config.provider, environ),
         command_problem(config.provider),
         idle_password(config, environ),
+        idle_client_key(config, environ),
+        *_of_certificate(config, environ),
     )
     return [*filter(None, found), *notices(config.provider), *remarks(config)]
+
+
+def _of_certificate(config: Config, environ: Mapping[str, str]) -> list[str | None]:
+    """What a broker that wants a certificate of ours will find wrong with it."""
+    try:
+        mqtt = with_client_key(config, environ).mqtt
+    except ScribedError:  # told by who reads the configuration
+        return []
+    late = [complaint(each.name, each.holds, clock.wall()) for each in tls.own(mqtt.cert_file)]
+    return [tls.own_problem(mqtt), *late]
 
 
 def _neural_problem(loaded: loading.Loaded) -> list[str]:
@@ -116,6 +134,7 @@ def shown(loaded: loading.Loaded, environ: Mapping[str, str]) -> list[str]:
         f"# gate: {gate_stages(loaded.config, neural=silero.is_installed())}",
         f"# {key_name(provider)}: {_masked(lambda: configured_key(provider, environ))}",
         f"# mqtt-password: {_masked(lambda: mqtt_password(loaded.config, environ))}",
+        f"# mqtt-client-key: {_masked(lambda: client_key(loaded.config, environ))}",
         "",
     ]
 

@@ -45,6 +45,17 @@ def validity(der: bytes) -> Validity:
         raise ValueError("it ends in the middle") from exc
 
 
+def complaint(name: str, holds: Validity, wall: float) -> str | None:
+    """What is wrong at `wall` with how long the certificate called `name` holds; None: nothing."""
+    if wall < holds.begins:
+        return f"{name} does not hold before {day(holds.begins)}; renew it, or set the clock here"
+    if wall >= holds.ends:
+        return f"{name} has expired on {day(holds.ends)}; renew it"
+    if holds.is_soon_over(wall):
+        return f"{name} expires on {day(holds.ends)}; renew it"
+    return None
+
+
 def day(unix_s: float) -> str:
     """For people, as "2026-06-01 09:30 UTC"."""
     return datetime.fromtimestamp(unix_s, timezone.utc).strftime("%Y-%m-%d %H:%M UTC")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from scribed.config import Mqtt
+from scribed.delivery import reasons
 from scribed.delivery.certificates import Validity, validity
 
 MAX_PEM_BYTES = 1 << 20
@@ -66,10 +67,25 @@ def certificates(connection: object, cert_file: str) -> list[Held]:
     if isinstance(connection, ssl.SSLSocket) and (der := connection.getpeercert(binary_form=True)):
         with contextlib.suppress(ValueError):
             found.append(Held("the broker's certificate", validity(der)))
-    if cert_file:
-        with contextlib.suppress(OSError, ValueError):
-            found.append(Held(f"{cert_file} (mqtt.cert_file)", validity(_first(cert_file))))
-    return found
+    return [*found, *own(cert_file)]
+
+
+def own(cert_file: str) -> list[Held]:
+    """The certificate in `mqtt.cert_file`, where there is one that can be read."""
+    with contextlib.suppress(OSError, ValueError):
+        if cert_file:
+            return [Held(f"{cert_file} (mqtt.cert_file)", validity(_first(cert_file)))]
+    return []
+
+
+def own_problem(mqtt: Mqtt) -> str | None:
+    """Why no connection can be made with the files of [mqtt]; None: they will do."""
+    try:
+        if mqtt.tls:
+            context(mqtt)
+    except OSError as exc:
+        return str(reasons.bad_pem_file(exc, mqtt))
+    return None
 
 
 def _first(file: str) -> bytes:

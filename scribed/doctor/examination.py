@@ -28,7 +28,12 @@ from scribed.doctor.probes.listening import Answer
 from scribed.endpoints import is_loopback, realtime_url
 from scribed.errors import ScribedError
 from scribed.model import Identity
-from scribed.service.credentials import idle_password, mqtt_password, with_client_key
+from scribed.service.credentials import (
+    idle_client_key,
+    idle_password,
+    mqtt_password,
+    with_client_key,
+)
 from scribed.service.names import unit_of
 from scribed.service.timesync import clock_synced
 from scribed.uplink.connection import tls_context
@@ -102,6 +107,7 @@ class Examination:
         with contextlib.suppress(ScribedError):  # told as the password's own fault
             if line := idle_password(config, environ):
                 yield keys.idle(line)
+        yield from _of_certificate(config, keyed, environ)
         yield from _one(sound.MICROPHONE, heard, self._of_microphone)
         cut = gate.cut(parts.gate(config), gate.webrtc(config.vad.aggressiveness))
         yield sound.of_gate(cut, gate.VOICE_S)
@@ -171,6 +177,17 @@ class Examination:
         except ScribedError as exc:
             return network.Reached(where(config.mqtt), problem=str(exc))
         return brokers.try_broker(keyed.mqtt, self._patient.identity, password)
+
+
+def _of_certificate(config: Config, keyed: Config, environ: Mapping[str, str]) -> Iterator[Finding]:
+    """What a broker that wants a certificate of ours is shown; `keyed` has the key's file."""
+    if line := idle_client_key(config, environ):
+        yield keys.idle(line)
+    yield from (
+        keys.of_certificate(each, clock.wall()) for each in broker_tls.own(keyed.mqtt.cert_file)
+    )
+    if config.mqtt.cert_file and (line := broker_tls.own_problem(keyed.mqtt)):
+        yield keys.of_pair(line)
 
 
 def _endpoints(config: Config) -> list[_Endpoint]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from scribed.delivery.certificates import complaint, day
+from scribed.delivery.tls import Held
 from scribed.doctor.finding import Finding, failed, ok, told, unknown, warning
 
 PART = "credentials"
@@ -88,8 +90,22 @@ def _of_file(name: str, source: Source, service: tuple[str, int] | None) -> Find
 
 
 def idle(line: str) -> Finding:
-    """A password that no broker is ever told."""
-    return told(PART, "warning", line, "name the user in mqtt.username")
+    """A secret that no broker is ever told."""
+    return told(PART, "warning", line, "name whose it is in [mqtt]")
+
+
+def of_certificate(held: Held, wall: float) -> Finding:
+    """Our own certificate: how long it holds."""
+    line = complaint(held.name, held.holds, wall)
+    if line is None:
+        return ok(PART, f"{held.name}: until {day(held.holds.ends)}")
+    is_over = not held.holds.begins <= wall < held.holds.ends
+    return told(PART, "failed" if is_over else "warning", line, "renew it")
+
+
+def of_pair(line: str) -> Finding:
+    """A certificate and a key that cannot be shown to a broker."""
+    return told(PART, "failed", line, "correct mqtt.cert_file, or the key")
 
 
 def source_of(pairs: Sequence[tuple[str, str]], name: str) -> str:

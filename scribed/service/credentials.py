@@ -128,7 +128,11 @@ def with_client_key(config: Config, environ: Mapping[str, str]) -> Config:
     return replace(config, mqtt=replace(config.mqtt, key_file=key_file))
 
 
-def _client_key(config: Config, environ: Mapping[str, str]) -> str | None:
+def client_key(config: Config, environ: Mapping[str, str]) -> str | None:
+    """The text that holds the key of `mqtt.cert_file`, None where there is no such certificate.
+
+    Raises `ScribedError`.
+    """
     path = mqtt_client_key(config.mqtt, environ) or config.mqtt.cert_file
     try:
         return Path(path).read_text("ascii", "replace") if path else None
@@ -146,7 +150,7 @@ def digests(config: Config, environ: Mapping[str, str], salt: bytes) -> dict[str
         for name, get in (
             (key_name(config.provider), lambda: configured_key(config.provider, environ)),
             (MQTT_PASSWORD, lambda: mqtt_password(config, environ)),
-            (MQTT_CLIENT_KEY, lambda: _client_key(config, environ)),
+            (MQTT_CLIENT_KEY, lambda: client_key(config, environ)),
         )
     }
 
@@ -173,6 +177,16 @@ def idle_password(config: Config, environ: Mapping[str, str]) -> str | None:
     if config.mqtt.username or mqtt_password(config, environ) is None:
         return None
     return "mqtt.username: is empty, so the credential mqtt-password is not used; name the user"
+
+
+def idle_client_key(config: Config, environ: Mapping[str, str]) -> str | None:
+    """What to say of a key that is shown to no broker, as nobody said whose it is."""
+    if config.mqtt.cert_file or not from_systemd(MQTT_CLIENT_KEY, environ):
+        return None
+    return (
+        f"mqtt.cert_file: is empty, so the credential {MQTT_CLIENT_KEY} is not used; "
+        "name the certificate"
+    )
 
 
 def credential(

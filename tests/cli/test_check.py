@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import datetime
 from pathlib import Path
 
 import pytest
+import trustme
 
 from scribed.cli.loading import SYSTEM_FILE
 from scribed.configfile import flatten, parse
@@ -315,6 +317,57 @@ def test_show_says_that_there_are_secrets_and_not_which(shell: Shell) -> None:
     out = check(shell, text, "--show").out
     assert "# elevenlabs-api-key: ********\n" in out
     assert "# mqtt-password: ********\n" in out
+
+
+def certificate(shell: Shell, days: float) -> str:
+    """The configuration of one that ends so many days from now, with its key."""
+    now = datetime.datetime.now(datetime.timezone.utc)
+    ends = now + datetime.timedelta(days=days)
+    issued = trustme.CA().issue_cert(
+        "r7", not_before=now - datetime.timedelta(days=400), not_after=ends
+    )
+    cert = shell.write("own.pem", issued.cert_chain_pems[0].bytes())
+    key = shell.write("own.key", issued.private_key_pem.bytes())
+    return f'mqtt = {{tls = true, cert_file = "{cert}", key_file = "{key}"}}'
+
+
+@pytest.mark.parametrize(
+    ("days", "said"), [(300, None), (3, "own.pem (mqtt.cert_file) expires on"), (-1, "has expired")]
+)
+def test_our_certificate_is_named_with_its_key_and_its_end(
+    shell: Shell, days: float, said: str | None
+) -> None:
+    done = check(shell, certificate(shell, days), "--show")
+    assert "# mqtt-client-key: ********\n" in done.out
+    assert done.err == "" if said is None else (said in done.err and "; renew it" in done.err)
+
+
+def test_a_key_that_is_not_our_certificates_is_a_warning(shell: Shell) -> None:
+    text = certificate(shell, 300)
+    shell.write("own.key", trustme.CA().issue_cert("r8").private_key_pem.bytes())
+    said = check(shell, text).err
+    assert said == (
+        f"warning: mqtt.cert_file: {shell.home}/own.pem and the key in {shell.home}/own.key do not "
+        "belong together\n"
+    )
+
+
+def test_the_key_of_a_certificate_may_be_a_credential_and_one_of_none_is_a_warning(
+    shell: Shell,
+) -> None:
+    text = certificate(shell, 300)
+    shell.write("credentials/mqtt-client-key", (shell.home / "own.key").read_bytes(), mode=0o440)
+    shell.environ["CREDENTIALS_DIRECTORY"] = str(shell.home / "credentials")
+    (shell.home / "own.key").unlink()
+    said = check(shell, text, "--show")
+    assert "# mqtt-client-key: ********\n" in said.out
+    assert said.err == ""
+    said = check(shell, "", "--show")
+    assert "# mqtt-client-key: none\n" in said.out
+    assert said.err == (
+        "warning: mqtt.cert_file: is empty, so the credential mqtt-client-key is not used; name "
+        "the certificate\n"
+    )
 
 
 def test_show_masks_what_a_command_for_tokens_is_given(shell: Shell) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import random
 import shutil
@@ -10,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import trustme
 
 from scribed.demo.broker import Broker
 from tests.cli.shell import Said, Shell
@@ -228,3 +230,25 @@ def test_an_instance_is_named_by_its_configuration(shell: Shell) -> None:
     document = json.loads(said.out)
     assert document["instance"] == "front"
     assert "front.toml" in document["findings"][0]["text"]
+
+
+@pytest.mark.usefixtures("no_microphone")
+def test_our_certificate_is_looked_at_with_its_key(
+    shell: Shell, cloud: Cloud, broker: Broker
+) -> None:
+    now = datetime.datetime.now(datetime.timezone.utc)
+    begun = now - datetime.timedelta(days=400)
+    ends = now + datetime.timedelta(days=3)
+    issued = trustme.CA().issue_cert("r7", not_before=begun, not_after=ends)
+    cert = shell.write("own.pem", issued.cert_chain_pems[0].bytes())
+    key = shell.write("own.key", issued.private_key_pem.bytes())
+    values = {"mqtt__tls": "true", "mqtt__cert_file": f'"{cert}"', "mqtt__key_file": f'"{key}"'}
+    configure(shell, cloud, broker, **values)
+    said = examine(shell)[1]["credentials"]
+    assert {"ok": f"mqtt-client-key: {key} (mode 0600)"} in [{x["level"]: x["text"]} for x in said]
+    (soon,) = (each for each in said if each["level"] == "warning")
+    assert soon["text"].startswith(f"{cert} (mqtt.cert_file) expires on ")
+    assert soon["remedy"] == "renew it"
+    shell.write("own.key", trustme.CA().issue_cert("r8").private_key_pem.bytes())
+    wrong = the(examine(shell)[1], "credentials", "failed")
+    assert "do not belong together" in wrong["text"]

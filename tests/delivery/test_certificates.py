@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scribed.delivery.attempts import Loss, Version
-from scribed.delivery.certificates import Validity, day, validity
+from scribed.delivery.certificates import Validity, complaint, day, validity
 from scribed.delivery.mqtt import Wire
 from scribed.delivery.refusals import Refusals
 from scribed.demo.broker import Broker, ServerTls
@@ -40,6 +40,20 @@ def test_when_it_ends_is_read_from_the_certificate(years: int) -> None:
     found = validity(der(NOW, ends))
     assert found == Validity(NOW.timestamp(), ends.timestamp())
     assert day(found.begins) == "2026-06-01 00:00 UTC"
+
+
+@pytest.mark.parametrize(
+    ("days", "said"),
+    [
+        (-1, "it does not hold before 2026-06-01 00:00 UTC; renew it, or set the clock here"),
+        (1, None),
+        (27, "it expires on 2026-07-01 00:00 UTC; renew it"),
+        (30, "it has expired on 2026-07-01 00:00 UTC; renew it"),
+    ],
+)
+def test_what_is_wrong_with_how_long_it_holds_is_said(days: int, said: str | None) -> None:
+    holds = Validity(NOW.timestamp(), (NOW + timedelta(days=30)).timestamp())
+    assert complaint("it", holds, NOW.timestamp() + days * DAY_S) == said
 
 
 CERTIFICATE = der(NOW, NOW + timedelta(days=1))

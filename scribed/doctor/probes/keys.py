@@ -13,7 +13,9 @@ from scribed.config import Config
 from scribed.doctor.keys import DIRECTIVES, Evidence, Source, load_credentials, source_of
 from scribed.errors import ScribedError
 from scribed.service.credentials import (
+    MQTT_CLIENT_KEY,
     MQTT_PASSWORD,
+    client_key,
     configured_key,
     is_there,
     key_name,
@@ -56,7 +58,7 @@ def as_the_service(
 def gather(
     config: Config, environ: Mapping[str, str], shown: Mapping[str, str] | None
 ) -> list[Evidence]:
-    """The provider's key, and the broker's password where there is one."""
+    """The provider's key first; the broker's password and the key of our certificate, if any."""
     provider = config.provider
     name = key_name(provider)
     keyless = may_be_keyless(provider)
@@ -74,7 +76,20 @@ def gather(
         _source(MQTT_PASSWORD, config.mqtt.password_file, environ, shown),
         is_needed=bool(config.mqtt.password_file),
     )
-    return [key, password] if password.is_there or password.problem or password.source else [key]
+    source = _source(MQTT_CLIENT_KEY, config.mqtt.key_file or config.mqtt.cert_file, environ, shown)
+    ours = _evidence(
+        MQTT_CLIENT_KEY,
+        "",
+        lambda: client_key(config, environ) is not None,
+        source,
+        is_needed=bool(config.mqtt.cert_file),
+    )
+    is_missing = source is not None and source.is_handed and source.is_missing
+    return [
+        key,
+        *([password] if password.is_there or password.problem or password.source else []),
+        *([ours] if config.mqtt.cert_file or is_missing else []),
+    ]
 
 
 def _evidence(
