@@ -26,6 +26,7 @@ WORDS = {
     "recorder": "r",
     "dashboard": "d",
     "operator": "o",
+    "home": "h",
 }
 EDGE_WORDS = {"r7": "word-7", "stack": "s"}
 
@@ -69,14 +70,15 @@ class Fleet:
         """A client on the robot."""
         return Client(self.edge.port, topic, user, EDGE_WORDS[user], **how)
 
-    def daemon(self, *, stale_after_s: float = 60.0) -> Rig:
+    def daemon(self, *, stale_after_s: float = 60.0, **mqtt: Any) -> Rig:
         """The delivery of robot r7's daemon, at the edge."""
         return Rig(
             self.edge.port,
             username="r7",
             password=WORDS["r7"],
             stale_after_s=stale_after_s,
-            commands=("restate", "flush"),
+            commands=("restate", "flush", "mute"),
+            **mqtt,
         )
 
     @contextlib.contextmanager

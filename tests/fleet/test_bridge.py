@@ -69,6 +69,37 @@ def test_what_a_site_needs_crosses_the_bridge_and_bare_words_do_not(fleet: Fleet
     assert not {name for name in recorder_heard if name.split("/")[0] in ("text", "word")}
 
 
+def test_home_assistant_at_the_site_finds_the_robot_and_is_heard_by_it(fleet: Fleet) -> None:
+    device = "homeassistant/device/scribed-r7/mic/config"
+    with (
+        fleet.at_site("home", "homeassistant/device/#") as home,
+        fleet.daemon(home_assistant="status") as rig,
+    ):
+        rig.online()
+        home.waits_for(lambda: home.last(device), "the device")
+        assert home.says("homeassistant/status", "online") == "Success"
+        home.waits_for(lambda: len(home.of("/config")) == 2, "the device, once more")
+        wait_for(lambda: rig.delivery.report.metrics()["scribed_mqtt_home_assistant_total"] == 2)
+        assert home.says(f"{COMMANDS}/mute", '{"on": true}') == "Success"
+        assert rig.asked().name == "mute"
+
+
+def test_who_speaks_hermes_on_the_robot_is_heard_and_told(fleet: Fleet) -> None:
+    with fleet.at_edge("stack", "hermes/#") as stack, fleet.daemon(hermes=True, ros=True) as rig:
+        rig.online()
+        says(rig, range(1, 2))
+        stack.waits_for(lambda: stack.of("/textCaptured"), "the text")
+        stack.waits_for(lambda: stack.of("/vadUp"), "the start of speech")
+        told = rig.delivery.report.metrics
+        wait_for(
+            lambda: (
+                (told()["scribed_mqtt_hermes_total"], told()["scribed_mqtt_ros_total"]) == (2, 1)
+            )
+        )
+        assert stack.says("hermes/asr/toggleOff", '{"siteId": "r7-mic"}') == "Success"
+        assert rig.asked().name == "mute"
+
+
 def test_a_link_that_breaks_again_and_again_loses_and_reorders_nothing(fleet: Fleet) -> None:
     with fleet.at_site("recorder", "scribed/#") as recorder, fleet.daemon() as rig:
         for begin in (1, 41, 81):

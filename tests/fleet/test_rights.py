@@ -13,6 +13,7 @@ from tests.fleet.brokers import EXAMPLES, WORDS, Client, Fleet
 MAY, MAY_NOT = "Success", "Not authorized"
 TAKEN = (MAY, "No matching subscribers")
 """What a broker says to what it lets pass."""
+DEVICE = "homeassistant/device/scribed-r7"
 
 
 def may(client: Client, topic: str) -> bool:
@@ -32,6 +33,16 @@ def may(client: Client, topic: str) -> bool:
         ("r7", "fleet/r8/bridge", False),
         ("r7", "scribed/control/mic/transcript", False),
         ("r7", "elsewhere", False),
+        ("r7", "homeassistant/device/scribed-r7/mic/config", True),
+        ("r7", "homeassistant/device/scribed-r8/mic/config", False),
+        ("r7", "homeassistant/status", False),
+        ("r7", "hermes/asr/textCaptured", False),
+        ("control", "homeassistant/device/scribed-control/mic/config", False),
+        ("home", "scribed/r7/mic/cmd/mute", True),
+        ("home", "scribed/r7/mic/cmd/listen", False),
+        ("home", "scribed/home/mic/transcript", False),
+        ("home", "homeassistant/status", True),
+        ("operator", "homeassistant/device/scribed-r7/mic/config", True),
         ("control", "scribed/r7/mic/cmd/mute", True),
         ("control", "scribed/r7/mic/transcript", False),
         ("control", "scribed/control/mic/transcript", False),
@@ -55,6 +66,13 @@ def test_at_the_site_each_says_only_what_is_theirs_to_say(
     [
         ("r7", "scribed/r7/mic/transcript", True),
         ("r7", "scribed/r8/mic/transcript", False),
+        ("r7", "homeassistant/device/scribed-r7/mic/config", True),
+        ("r7", "homeassistant/device/scribed-r8/mic/config", False),
+        ("r7", "hermes/asr/textCaptured", True),
+        ("r7", "hermes/voiceActivity/r7-mic/vadUp", True),
+        ("r7", "hermes/asr/toggleOff", False),
+        ("stack", "hermes/asr/toggleOff", True),
+        ("stack", "hermes/asr/textCaptured", False),
         ("stack", "scribed/r7/mic/cmd/mute", True),
         ("stack", "scribed/r7/mic/transcript", False),
         ("stack", "fleet/r7/bridge", False),
@@ -104,18 +122,21 @@ def test_the_operator_retires_a_robot_over_tls(fleet: Fleet, tmp_path: Path) -> 
     with fleet.at_site("r7", "nothing") as robot:
         for name in ("status", "state"):
             robot.says(f"scribed/r7/mic/{name}", "offline", retain=True)
+        robot.says(f"{DEVICE}/mic/config", "{}", retain=True)
     word = shell.write("word", WORDS["operator"])
     at_site = ["--host", "127.0.0.1", "--port", str(fleet.site.port), "--ca-file", str(fleet.ca)]
     said = shell.scribed("retire", "r7", *at_site, "--user", "operator", "--password-file", word)
     assert (said.status, said.err) == (0, "")
-    assert said.out == "emptied scribed/r7/mic/state\nemptied scribed/r7/mic/status\n"
+    topics = [f"{DEVICE}/mic/config", "scribed/r7/mic/state", "scribed/r7/mic/status"]
+    assert said.out == "".join(f"emptied {topic}\n" for topic in topics)
     refused = shell.scribed("retire", "r7", *at_site, "--user", "operator")
     assert refused.status == 1
     assert 'refuses the user "operator"' in refused.err
 
 
 def test_what_the_bridge_carries_is_known_to_be_published() -> None:
-    carried = {line.split("/")[3].split()[0] for line in _bridged() if " out " in line}
+    ours = [line for line in _bridged() if line.startswith("topic scribed/")]
+    carried = {line.split("/")[3].split()[0] for line in ours if " out " in line}
     assert carried <= set(RULES)
     assert not carried & {"text", "word"}
 
