@@ -10,8 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Literal, NamedTuple
 
 from scribed.capture.proof import Kind
-from scribed.delivery.report import DROPPED
-from scribed.delivery.topics import RULES
+from scribed.delivery.report import DROPPED, PUBLISHED
 from scribed.errors import Remedy
 from scribed.latency import PARTS, Histogram
 
@@ -128,9 +127,10 @@ FIGURES: tuple[Figure, ...] = (
     Figure(
         "scribed_mqtt_messages_total",
         "counter",
-        "messages published; those of QoS 1 when they are acknowledged",
+        "messages published; those of QoS 1 when they are acknowledged; of home_assistant, hermes "
+        "and ros all that they are told",
         "topic",
-        (*RULES, "restated"),
+        PUBLISHED,
         "scribed_mqtt_{}_total",
     ),
     Figure(

@@ -24,7 +24,7 @@ from scribed.uplink.worker import UplinkReport
 from tests import metrics_page
 
 ROOT = Path(__file__).parents[1]
-DROPS = re.compile(r'dropped\["([a-z]+)"\]')
+DROPS = re.compile(r'dropped\["([a-z_]+)"\]')
 HEARD = Hearing(Device("mic", 16_000, 1, "open"), 1.0, 16_000, level_dbfs=-40.0)
 HEARD = HEARD._replace(noise_floor_dbfs=-60.0)
 TOOK = latency.counted(NONE_YET, Parts(371, 40, 310, 21, 120, None))

@@ -6,10 +6,21 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from scribed.delivery.publisher import Publisher
-from scribed.delivery.topics import RULES
+from scribed.delivery.topics import FITS, RULES
 from scribed.latency import NONE_YET, Histogram
 
-DROPPED = ("evicted", "ends", "repeated", "transients", "expired", "replies", "refused")
+PUBLISHED = (*RULES, "restated", *FITS)
+"""What is counted of what reaches it, by topic or by the stack whose words they are."""
+DROPPED = (
+    "evicted",
+    "ends",
+    "repeated",
+    "transients",
+    "expired",
+    "replies",
+    "refused",
+    "too_large",
+)
 """Why something never reaches the broker."""
 
 
@@ -61,7 +72,7 @@ class Report:
             "scribed_mqtt_connected": int(self.connected),
             "scribed_mqtt_queued": self.queued,
             "scribed_mqtt_refused_total": self.refused,
-            **{f"scribed_mqtt_{t}_total": self.published.get(t, 0) for t in (*RULES, "restated")},
+            **{f"scribed_mqtt_{t}_total": self.published.get(t, 0) for t in PUBLISHED},
             **{
                 f"scribed_mqtt_dropped_{cause}_total": self.dropped.get(cause, 0)
                 for cause in DROPPED
