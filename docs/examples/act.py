@@ -1,9 +1,9 @@
-"""Acts on what a robot hears: each order once and in order; none that is late, cut or doubtful.
+"""Acts on what scribed hears: each text once, in order, and only where nothing speaks against it.
 
     python act.py HOST PORT scribed/r7/mic MARK    (needs paho-mqtt 2)
 
-MARK is a file that keeps the highest `seq` acted on, so that a restart of this program acts on
-nothing twice. It is written before the deed: what a crash comes between is not done at all.
+MARK is a file that keeps the highest `seq` acted on, over a restart of this program too. It is
+written before the deed: what a crash comes between is not done at all.
 """
 
 from __future__ import annotations
@@ -13,9 +13,8 @@ import sys
 import time
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
-from paho.mqtt import client as mqtt
+import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
@@ -23,23 +22,19 @@ from paho.mqtt.properties import Properties
 HOST, PORT, BASE, MARK = sys.argv[1], int(sys.argv[2]), sys.argv[3], Path(sys.argv[4])
 
 
-def act(seq: int, text: str) -> None:
-    print(seq, text, flush=True)  # your robot's part
-
-
-def hear(_client: mqtt.Client, _data: Any, message: mqtt.MQTTMessage) -> None:
+def hear(_client: mqtt.Client, _data: object, message: mqtt.MQTTMessage) -> None:
     try:
         said = json.loads(message.payload)
         seq, text, caution = int(said["seq"]), str(said["text"]), said["caution"]
         expires = datetime.fromisoformat(said["expires_at"].replace("Z", "+00:00")).timestamp()
     except (ValueError, LookupError, TypeError, AttributeError) as exc:
-        print(f"not understood, and so not done: {exc!r}", file=sys.stderr)
+        print("not understood, and so not done:", repr(exc), file=sys.stderr)
         return
     highest = int(MARK.read_text()) if MARK.exists() else 0
     if seq > highest and caution == [] and time.time() < expires and not message.retain:
-        (new := MARK.with_suffix(".new")).write_text(str(seq))
-        new.replace(MARK)
-        act(seq, text)
+        MARK.with_suffix(".new").write_text(str(seq))
+        MARK.with_suffix(".new").replace(MARK)
+        print(seq, text, flush=True)  # your robot's part
 
 
 name = "act-" + BASE.replace("/", "-")
