@@ -3,6 +3,9 @@
 Each robot has a connection of the daemon's own making (will, session, subscription to commands)
 and says what a daemon says that hears somebody now and then; each has a control stack that reads
 it, and a dashboard reads how all of them are. The broker has the rights of docs/examples/fleet.
+
+Plain and TLS take turns, each round from the same state: the same robots say the same at the same
+times, counted from when the broker has all that is retained.
 """
 
 from __future__ import annotations
@@ -14,8 +17,10 @@ import json
 import multiprocessing
 import os
 import resource
+import statistics
 import tempfile
 import time
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -29,20 +34,41 @@ from scribed.demo.broker import Broker, stable_port
 
 ACL = Path(__file__).parents[1] / "docs" / "examples" / "fleet" / "site.acl"
 WARM_S = 5.0
+PLAIN, TLS = "plain", "TLS"
+TAIL_S, LEAST_S = 2.0, 5.0
+"""The counting ends before the load does."""
 HEADER = 5
 """Bytes of a small PUBLISH beside topic and payload."""
 
 
-def measure(robot_count: int, per_minute: float, seconds: float, *, tls: bool) -> dict[str, Any]:
-    """Run the scene, and account for the broker."""
+def measure(
+    robot_count: int, per_minute: float, seconds: float, rounds: int
+) -> dict[str, dict[str, Any]]:
+    """So many rounds of `seconds` each; of a column's figures the medians."""
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # counts for broker and robots, too
+    scene = Scene(0, robot_count, per_minute, WARM_S + seconds, "")
+    found: dict[str, list[dict[str, float]]] = {PLAIN: [], TLS: []}
+    for _ in range(rounds):
+        for way, columns in found.items():
+            columns.append(_round(scene, tls=way == TLS))
+    return {way: _medians(columns) for way, columns in found.items()}
+
+
+def _medians(columns: list[dict[str, float]]) -> dict[str, Any]:
+    return {
+        name: round(statistics.median(column[name] for column in columns), 1) for name in columns[0]
+    }
+
+
+def _round(scene: Scene, *, tls: bool) -> dict[str, float]:
+    """Run the scene at a broker of its own, and account for that."""
     spawn = multiprocessing.get_context("spawn")
     with contextlib.ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        broker = stack.enter_context(_broker(directory, robot_count, tls=tls))
+        broker = stack.enter_context(_broker(directory, scene.robots, tls=tls))
         ca_file = str(directory / "ca.pem") if tls else ""
-        scene = Scene(broker.port, robot_count, per_minute, WARM_S + seconds, ca_file)
+        scene = replace(scene, port=broker.port, ca_file=ca_file)
         idle_mb = _memory_mb(broker.pid, "VmRSS")
         sides = []
         for run in (stacks, robots):
@@ -55,10 +81,11 @@ def measure(robot_count: int, per_minute: float, seconds: float, *, tls: bool) -
         connect_s = told
         watch = Watch(Access(scene.mqtt("bench"), "bench"), ["$SYS/broker/#"], name="bench")
         stack.enter_context(watch)
+        _told(sides[1][1])  # all that is retained is with the broker
         counts = Counts(watch)
         counts.follow(WARM_S)
         begun, cpu = counts.now(), _cpu_s(broker.pid)
-        counts.follow(seconds - 2)
+        counts.follow(scene.seconds - WARM_S - TAIL_S)
         ended, used = counts.now(), _cpu_s(broker.pid) - cpu
         memory_mb = _memory_mb(broker.pid, "VmRSS")
         published, behind_s = _told(sides[1][1])
@@ -67,31 +94,29 @@ def measure(robot_count: int, per_minute: float, seconds: float, *, tls: bool) -
         for process, _ in sides:
             process.join(START_S)
         peak_mb = _memory_mb(broker.pid, "VmHWM")
-    span_s = ended["at"] - begun["at"]
+    span_s, connections = ended["at"] - begun["at"], 2 * scene.robots + 2
 
     def rate(name: str) -> float:
         return (ended[name] - begun[name]) / span_s
 
     return {
-        "robots": robot_count,
-        "connections": 2 * robot_count + 2,
-        "TLS": tls,
-        "utterances per robot and minute": per_minute,
-        "messages to the broker, per s": round(rate("publish/messages/received")),
-        "messages from the broker, per s": round(rate("publish/messages/sent") - rate("own")),
-        "kB/s to the broker": round(rate("bytes/received") / 1000),
-        "kB/s from the broker": round((rate("bytes/sent") - rate("own bytes")) / 1000),
-        "broker, CPU % of a core": round(100 * used / span_s, 1),
+        "connections": connections,
+        "messages to the broker, per s": rate("publish/messages/received"),
+        "messages from the broker, per s": rate("publish/messages/sent") - rate("own"),
+        "kB/s to the broker": rate("bytes/received") / 1000,
+        "kB/s from the broker": (rate("bytes/sent") - rate("own bytes")) / 1000,
+        "broker, CPU % of a core": 100 * used / span_s,
         "broker, MB with nobody": idle_mb,
         "broker, MB": memory_mb,
         "broker, peak MB": peak_mb,
-        "kB per connection": round(1000 * (memory_mb - idle_mb) / (2 * robot_count + 2), 1),
-        "publish to consumer p50, ms": round(percentile(spans_ms, 0.5)),
-        "publish to consumer p99, ms": round(percentile(spans_ms, 0.99)),
+        "kB per connection": 1000 * (memory_mb - idle_mb) / connections,
+        "publish to consumer p50, ms": percentile(spans_ms, 0.5),
+        "publish to consumer p99, ms": percentile(spans_ms, 0.99),
         "transcripts heard": len(spans_ms),
-        "published and heard in all": f"{published} / {heard}",
-        "all connected after, s": round(connect_s, 1),
-        "the load was late by at most, s": round(behind_s, 2),
+        "published in all": published,
+        "heard in all": heard,
+        "all connected after, s": connect_s,
+        "the load was late by at most, s": behind_s,
     }
 
 
@@ -171,23 +196,25 @@ def main() -> None:
     """Run once and print."""
     parser = argparse.ArgumentParser(prog="scripts/bench fleet", description=__doc__)
     parser.add_argument("--robots", type=int, default=1000, help="how many (default: 1000)")
-    parser.add_argument("--seconds", type=float, default=60.0, help="measured (default: 60)")
+    parser.add_argument("--seconds", type=float, default=30.0, help="of a round (default: 30)")
+    parser.add_argument("--rounds", type=int, default=2, help="of each column (default: 2)")
     parser.add_argument(
         "--per-minute", type=float, default=4.0, help="utterances of each robot (default: 4)"
     )
-    parser.add_argument("--tls", action="store_true", help="over TLS")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead")
     args = parser.parse_args()
     if not 0 < args.per_minute < MOST_PER_MINUTE:
         parser.error(f"--per-minute: above 0 and below {MOST_PER_MINUTE:g}")
-    if args.robots < 1:
-        parser.error("--robots: at least 1")
-    figures = measure(args.robots, args.per_minute, args.seconds, tls=args.tls)
+    if min(args.robots, args.rounds) < 1 or args.seconds < LEAST_S:
+        parser.error(f"--robots, --rounds: at least 1; --seconds: at least {LEAST_S:g}")
+    columns = measure(args.robots, args.per_minute, args.seconds, args.rounds)
     if args.json:
-        print(json.dumps(figures))
+        print(json.dumps(columns))
         return
-    for name, value in figures.items():
-        print(f"{name:<36} {value}")
+    print(f"{args.robots} robots, {args.per_minute:g} utterances a minute each")
+    print(f"{'':<36}" + "".join(f"{name:>12}" for name in columns))
+    for name in columns[PLAIN]:
+        print(f"{name:<36}" + "".join(f"{column[name]:>12g}" for column in columns.values()))
 
 
 if __name__ == "__main__":

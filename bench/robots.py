@@ -6,14 +6,14 @@ import heapq
 import random
 import selectors
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from typing import Any
 
 from scribed.config import Mqtt
 from scribed.contract.examples import payloads_of
-from scribed.delivery.events import Connected
+from scribed.delivery.events import Acknowledged, Connected
 from scribed.delivery.mqtt import Wire
 from scribed.delivery.topics import ALERT_CODES, Message
 from scribed.model import Identity
@@ -58,6 +58,7 @@ class Fleet:
 
     wires: list[Wire] = field(default_factory=list)
     connected: int = 0
+    acknowledged: int = 0
     selector: selectors.BaseSelector = field(default_factory=selectors.DefaultSelector)
     _next: int = 0
     _looked_at: float = 0.0
@@ -69,7 +70,9 @@ class Fleet:
 
     def look(self, wire: Wire) -> None:
         """Read and write. A connection that broke ends the benchmark."""
-        self.connected += sum(isinstance(event, Connected) for event in wire.service())
+        for event in wire.service():
+            self.connected += isinstance(event, Connected)
+            self.acknowledged += isinstance(event, Acknowledged)
         if wire.error is not None:
             raise wire.error
 
@@ -88,12 +91,19 @@ class Fleet:
                 yield self.wires[self._next]
 
     def all_connect(self) -> None:
+        self._wait(lambda: self.connected, len(self.wires), "connected")
+
+    def all_acknowledged(self, count: int) -> None:
+        """Wait until the broker has acknowledged so many messages."""
+        self._wait(lambda: self.acknowledged, count, "acknowledged")
+
+    def _wait(self, so_many: Callable[[], int], of: int, what: str) -> None:
         deadline = time.monotonic() + START_S
-        while self.connected < len(self.wires):
+        while so_many() < of:
             for _ in self.turn(0.1):
                 pass
             if time.monotonic() > deadline:
-                raise TimeoutError(f"{self.connected} of {len(self.wires)} connected")
+                raise TimeoutError(f"{so_many()} of {of} {what}")
 
     def close(self) -> None:
         for wire in self.wires:
@@ -103,7 +113,8 @@ class Fleet:
 
 
 def robots(scene: Scene, report: Connection) -> None:
-    """The daemons. Says how long they took to connect, then how many messages they published."""
+    """The daemons. Says how long they took to connect, when all that they retain is with the
+    broker, and how many messages they published after that."""
     fleet, said, rng = Fleet(), payloads_of(), random.Random(1)
     begun = time.monotonic()
     for number in range(scene.robots):
@@ -118,6 +129,8 @@ def robots(scene: Scene, report: Connection) -> None:
         wire.publish(Message("state", said["state"][0]))
         for code in ALERT_CODES:
             wire.publish(Message(f"alert/{code}", b""))
+    fleet.all_acknowledged(len(fleet.wires) * (2 + len(ALERT_CODES)))
+    report.send(None)
     now = time.monotonic()
     due: list[tuple[float, int, str]] = []
     for number in range(scene.robots):

@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from bench import fleet
 from bench.commands import faint_noise, speech_without_pauses
 from bench.cost import Cost, cost, pace, spread
 from bench.tables import Table
@@ -53,3 +54,11 @@ def test_what_is_played_is_as_loud_and_as_long_as_it_says() -> None:
     assert (len(speech), len(noise)) == (4 * 32_000, 2 * 32_000)
     assert dbfs(power(speech)) == pytest.approx(-26, abs=2)
     assert dbfs(power(noise)) == pytest.approx(-70, abs=1)
+
+
+@pytest.mark.slow
+def test_the_fleet_of_both_columns_says_the_same() -> None:
+    plain, tls = fleet.measure(3, 20.0, 5.0, 1).values()
+    assert plain["connections"] == 8
+    for name in ("published in all", "transcripts heard"):
+        assert plain[name] == tls[name] > 0

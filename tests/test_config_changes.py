@@ -62,6 +62,8 @@ def test_what_needs_a_restart_keeps_its_value_and_the_rest_changes() -> None:
     assert made.refused == ("spool.durability",)
     assert made.changed == ("vad.hangover_ms", "spool.max_mb")
     assert made.config == with_values(new, {"spool.durability": "process"})
+    listens = plan(Config(), configured("[metrics]\nlisten = '127.0.0.1:9469'"))
+    assert (listens.refused, listens.config) == (("metrics.listen",), Config())
 
 
 def test_another_device_needs_a_restart_where_the_source_cannot_be_opened_twice() -> None:
