@@ -26,7 +26,9 @@ from scribed.demo.broker import Broker
 LIBRARIES = "import websocket, paho.mqtt.client, webrtcvad"
 READY_S = 20.0
 HEARD_S = 3.0
-COLUMNS = ("to READY (ms)", "MB at READY", "MB after speech", "peak MB", "modules")
+ALONE = f'python -c "{LIBRARIES}"'
+READY = "to READY (ms)"
+COLUMNS = (READY, "MB at READY", "MB after speech", "peak MB", "modules")
 
 
 def main() -> None:
@@ -68,7 +70,7 @@ def measure(times: int) -> Table:
         f"{times} starts of each in turn: medians, and from the least to the most. Modules are "
         "those imported before the configuration is read."
     )
-    return Table("Footprint", says, COLUMNS, {**found, f'python -c "{LIBRARIES}"': alone})
+    return Table("Footprint", says, COLUMNS, {**found, ALONE: alone})
 
 
 def _start(home: Path, url: str, port: int, more: str, speech: bytes) -> tuple[float, Cost, Cost]:

@@ -25,6 +25,8 @@ BEFORE = 3
 """Utterances before the outage."""
 AFTER_S = 600.0
 """How long what waits may take to be sent."""
+DRAINED, LIVE = "× real time", "first who spoke then, end to MQTT (ms)"
+CALM_MS = "the last three, end to MQTT, median (ms)"
 CALM = 3
 """Utterances after that."""
 
@@ -105,9 +107,9 @@ def _table(
         "first text of them, after the service came back (s)": (round(first - back, 1), ""),
         "speech in the others (s)": (round(heard_s, 1), ""),
         "their texts, after the first (s)": (round(drained_s, 1), ""),
-        "× real time": (round(heard_s / drained_s, 1), "≥ 3, ≤ 4 (catch_up_rate)"),
-        "first who spoke then, end to MQTT (ms)": (round(spans_ms[0]), "≤ 2000 later"),
-        "the last three, end to MQTT, median (ms)": (round(calm_ms), ""),
+        DRAINED: (round(heard_s / drained_s, 1), "≥ 3, ≤ 4 (catch_up_rate)"),
+        LIVE: (round(spans_ms[0]), "≤ 2000 later"),
+        CALM_MS: (round(calm_ms), ""),
     }
     says = (
         f"Utterances of {SPOKEN_S:.0f} s with pauses of {PAUSE_S:.0f} s, through stdin in real "

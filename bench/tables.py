@@ -6,6 +6,7 @@ import argparse
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from bench.cost import Spread
 
@@ -28,16 +29,24 @@ class Table:
             max(len(str(row[n])) for row in (head, *((k, *v) for k, v in self.rows.items())))
             for n in range(len(head))
         ]
-        lines = [f"## {self.title}", "", self.says, "", _row(head, wide)]
+        lines = [f"## {self.title}", "", *([self.says, ""] if self.says else []), _row(head, wide)]
         lines.append("|" + "|".join("-" * (width + 2) for width in wide) + "|")
         lines += [_row([name, *cells], wide) for name, cells in self.rows.items()]
         return "\n".join(lines)
+
+    @staticmethod
+    def from_json(told: dict[str, Any]) -> Table:
+        """What `as_json` has told."""
+        rows = {name: tuple(map(_cell, row.values())) for name, row in told["rows"].items()}
+        columns = tuple(told["columns"])
+        return Table(told["title"], told["says"], columns, rows)
 
     def as_json(self) -> dict[str, object]:
         """The same by names."""
         return {
             "title": self.title,
             "says": self.says,
+            "columns": list(self.columns),
             "rows": {
                 name: {
                     column: asdict(cell) if isinstance(cell, Spread) else cell
@@ -56,6 +65,10 @@ def show(table: Table, args: argparse.Namespace) -> None:
 def add_json(parser: argparse.ArgumentParser) -> None:
     """The option that all benchmarks have."""
     parser.add_argument("--json", action="store_true", help="print one JSON object instead")
+
+
+def _cell(told: str | float | dict[str, Any]) -> Cell:
+    return Spread(**told) if isinstance(told, dict) else told
 
 
 def _row(cells: Sequence[Cell], wide: list[int]) -> str:

@@ -1,6 +1,7 @@
 """Two hours of random faults, one every 5 to 20 s: nothing lost, nothing grows.
 
-`scripts/test --soak`; `SCRIBED_SOAK_S` is another duration in seconds.
+`scripts/test --soak`; `SCRIBED_SOAK_S` is another duration in seconds. Its report is
+build/soak.json (`SCRIBED_SOAK_REPORT`: another file); `scripts/bench soak` makes a table of it.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ from typing import Any
 
 import pytest
 
+from tests.faults import report
 from tests.faults.bench import Bench
+from tests.faults.soak import Soak
 
 DURATION_S = float(os.environ.get("SCRIBED_SOAK_S", "7200"))
 GROWTH_MIB_PER_H = 1.0
@@ -91,15 +94,6 @@ def memory_mib(pid: int) -> float:
     raise AssertionError("the kernel says no Pss")
 
 
-def slope_per_h(samples: list[tuple[float, float]]) -> float:
-    """Least squares through (seconds, value)."""
-    n = len(samples)
-    mean_t = sum(t for t, _ in samples) / n
-    mean_v = sum(v for _, v in samples) / n
-    spread = sum((t - mean_t) ** 2 for t, _ in samples)
-    return sum((t - mean_t) * (v - mean_v) for t, v in samples) / spread * 3600
-
-
 def rows(bench: Bench) -> int:
     """Finals in the ledger, when the daemon has ended."""
     with closing(sqlite3.connect(bench.robot.state_directory / "ledger.db")) as ledger:
@@ -119,9 +113,8 @@ def test_hours_of_faults_lose_nothing_and_nothing_grows(
     with Bench(tmp_path, phrases, run=1, pace=1.0, sections=sections) as bench:
         bench.fresh()
         faults, pid = Faults(bench, chance), bench.robot.process.pid
+        soak = Soak(DURATION_S, faults=faults.counts)
         begun = time.monotonic()
-        samples: list[tuple[float, float]] = []
-        descriptors: list[int] = []
         while (age := time.monotonic() - begun) < DURATION_S:
             bench.microphone.wait_until_said(
                 bench.say(chance.randrange(5), pause=chance.choice([80, 200, 600]))
@@ -129,22 +122,24 @@ def test_hours_of_faults_lose_nothing_and_nothing_grows(
             faults.strike()
             threading.Event().wait(chance.uniform(5.0, 20.0))
             if age > min(SETTLED_S, DURATION_S / 4):
-                samples.append((age, memory_mib(pid)))
-                descriptors.append(len(list(Path(f"/proc/{pid}/fd").iterdir())))
+                soak.memory.append((age, memory_mib(pid)))
+                soak.descriptors.append(len(list(Path(f"/proc/{pid}/fd").iterdir())))
+                soak.threads.append(len(list(Path(f"/proc/{pid}/task").iterdir())))
         bench.settle(120)
         bench.fresh()
         assert bench.robot.process.pid == pid, "it was the same process all the time"
-        growth, threads = slope_per_h(samples), len(list(Path(f"/proc/{pid}/task").iterdir()))
         assert bench.stop()[0] == 0
-        waiting = list((bench.robot.state_directory / "audio").glob("*.wav"))
-        bench.conclude(
-            "soak",
-            note=f"{DURATION_S:.0f} s, {faults.counts}; {samples[0][1]:.1f} to "
-            f"{samples[-1][1]:.1f} MiB, {growth:+.2f} MiB/h; {min(descriptors)} to "
-            f"{max(descriptors)} descriptors, {threads} threads; {len(waiting)} files and "
-            f"{rows(bench)} finals are left",
-        )
-        assert not waiting
-        assert max(descriptors) - min(descriptors) <= 4  # connections come and go
-        if DURATION_S >= 3600:
-            assert growth < GROWTH_MIB_PER_H
+        soak.files = len(list((bench.robot.state_directory / "audio").glob("*.wav")))
+        soak.finals = rows(bench)
+        balances = bench.balances()
+        soak.checks, soak.uneven = len(balances), sum(bool(each) for each in balances)
+        passed = False
+        try:
+            bench.conclude("soak", note=f"{DURATION_S:.0f} s, {faults.counts}")
+            assert soak.files == 0
+            assert max(soak.descriptors) - min(soak.descriptors) <= 4  # connections come and go
+            if DURATION_S >= 3600:
+                assert soak.slope < GROWTH_MIB_PER_H
+            passed = True
+        finally:
+            soak.write(report.ALL[-1], passed=passed)
