@@ -22,11 +22,13 @@ from scribed.simulate.server import Server
 
 ANSWER_S = 0.25
 FLOOR, SDK = "bare loop", "vendor's SDK"
+NEURAL = "scribed, neural"
 SCRIBED = {
     "scribed": "",
+    NEURAL: "",
     "scribed, webrtc": '[vad]\nengine = "webrtc"\n',
 }
-"""More of the configuration of each scribed."""
+"""More of the configuration of each scribed; one has the extra `neural`."""
 QUIET = '[log]\nlevel = "warning"\n'
 NEVER_IDLE_S = 86_400.0
 """The bare loop and the SDK do not connect again."""
@@ -133,8 +135,10 @@ def rows(started: Started) -> dict[str, tuple[Cell, ...]]:
 
 def _start(name: str, home: Path, url: str, port: int) -> subprocess.Popen[bytes]:
     if name in SCRIBED:
-        more = QUIET + SCRIBED[name]
-        return running.start_scribed(home, url, port, robot=home.name, more=more)
+        module = running.WITH_EXTRAS if name == NEURAL else running.PLAIN
+        return running.start_scribed(
+            home, url, port, robot=home.name, more=QUIET + SCRIBED[name], module=module
+        )
     if name == SDK:
         arguments = ["bench.sdk", url, running.KEY]
     else:

@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 from bench import running
-from bench.beside import ANSWER_S, QUIET, SCRIBED
+from bench.beside import ANSWER_S, NEURAL, QUIET, SCRIBED
 from bench.commands import faint_noise, speech_without_pauses
 from bench.cost import Cost, cost, spread
 from bench.tables import Table, add_json, show
@@ -52,9 +52,9 @@ def measure(times: int) -> Table:
         service = stack.enter_context(running.service(answer_s=ANSWER_S))
         for n in range(times):
             libraries.append(_libraries_ms())
-            for name, more in SCRIBED.items():
+            for name in SCRIBED:
                 (home := directory / f"{n}{name}").mkdir()
-                starts[name].append(_start(home, service.url, broker.port, more, speech))
+                starts[name].append(_start(name, home, service.url, broker.port, speech))
     found = {
         name: (
             spread([ready for ready, _, _ in each], 0),
@@ -73,16 +73,21 @@ def measure(times: int) -> Table:
     return Table("Footprint", says, COLUMNS, {**found, ALONE: alone})
 
 
-def _start(home: Path, url: str, port: int, more: str, speech: bytes) -> tuple[float, Cost, Cost]:
+def _start(name: str, home: Path, url: str, port: int, speech: bytes) -> tuple[float, Cost, Cost]:
     """Milliseconds to READY, what was used by then, and after some speech."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notified:
         notified.bind(str(home / "notify"))
         notified.settimeout(READY_S)
         running.compile_scribed()
         begun = time.monotonic()
-        environment = {"NOTIFY_SOCKET": str(home / "notify")}
         process = running.start_scribed(
-            home, url, port, robot="bench", more=QUIET + more, environment=environment
+            home,
+            url,
+            port,
+            robot="bench",
+            more=QUIET + SCRIBED[name],
+            module=running.WITH_EXTRAS if name == NEURAL else running.PLAIN,
+            environment={"NOTIFY_SOCKET": str(home / "notify")},
         )
         try:
             while b"READY=1" not in notified.recv(4096):

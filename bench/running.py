@@ -14,6 +14,9 @@ from scribed.simulate.recognizers.script import Script
 from scribed.simulate.server import Server
 
 KEY = "bench"
+PLAIN, WITH_EXTRAS = "bench.plain", "scribed"
+"""What runs the daemon: without the extras that change what it does, and with those that are here.
+"""
 RATE = 16_000
 CHUNK = RATE // 50 * 2
 CONFIGURATION = """\
@@ -42,10 +45,11 @@ def start_scribed(
     robot: str = "bench",
     source: str = "stdin",
     more: str = "",
-    module: str = "scribed",
+    module: str = PLAIN,
     environment: Mapping[str, str] | None = None,
 ) -> subprocess.Popen[bytes]:
-    """The daemon in `directory`; `more` is more of its configuration, first of `[audio]`."""
+    """The daemon in `directory`; `more` is more of its configuration, first of `[audio]`. `module` is
+    what is run: by default what `pip install scribed` gives, whatever else is installed here."""
     path = directory / "scribed.toml"
     text = CONFIGURATION.format(robot=robot, url=url, port=port, source=source)
     path.write_text(text + more, "utf-8")
