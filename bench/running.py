@@ -48,8 +48,8 @@ def start_scribed(
     module: str = PLAIN,
     environment: Mapping[str, str] | None = None,
 ) -> subprocess.Popen[bytes]:
-    """The daemon in `directory`; `more` is more of its configuration, first of `[audio]`. `module` is
-    what is run: by default what `pip install scribed` gives, whatever else is installed here."""
+    """The daemon in `directory`; `more` is more of its configuration, first of `[audio]`. What runs
+    is `module`: by default what `pip install scribed` gives, whatever else is installed here."""
     path = directory / "scribed.toml"
     text = CONFIGURATION.format(robot=robot, url=url, port=port, source=source)
     path.write_text(text + more, "utf-8")

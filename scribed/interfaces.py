@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
@@ -77,10 +78,16 @@ class Adapting(Vad, Protocol):
 
 @runtime_checkable
 class Judge(Vad, Protocol):
-    """A `Vad` that says why."""
+    """A `Vad` that says why, of many frames at once: each is asked about, then judged, once."""
 
-    verdict: Verdict
-    """What it thought of the last frame; `UNVOICED` before the first."""
+    def ask(self, pcm: bytes, frame_bytes: int) -> list[bool]:
+        """Of each frame of `pcm` whether it may be voiced: what is not here will not be."""
+        ...
+
+    def judge(self, pcm: bytes, frame_bytes: int, asked: Sequence[bool]) -> list[Verdict]:
+        """What it thinks of each; those that are `VOICED` are voiced. `asked` is what `ask()` said
+        of them, perhaps some time ago."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

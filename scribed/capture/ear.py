@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from scribed.capture.conditioning import Conditioner
 from scribed.capture.gate import Gate, GateEvent
 from scribed.capture.levels import Meter, quietest
-from scribed.capture.proof import Proof, Sound
+from scribed.capture.proof import Fault, Proof, Sound
 from scribed.capture.segmenter import Segmenter
 from scribed.capture.trace import Trace, Witness
 from scribed.interfaces import Adapting, Judge, Remembering, Vad
@@ -30,9 +30,27 @@ METER_EVERY = 5
 
 PART_MS = 100
 """So much is heard at once, however much comes: an utterance's levels are those of its frames."""
+LULL_PARTS = 4
+"""So many parts in which nobody speaks may wait for the next: what is said of the sound is half a
+second old at most."""
 
 
-_REFUSED = (Verdict.FAINT, Verdict.REFUSED)
+_VOICED, _UNVOICED = Verdict.VOICED, Verdict.UNVOICED
+_FAINT, _REFUSED = Verdict.FAINT, Verdict.REFUSED
+
+
+class _Plain:
+    """Asks a VAD that does not say why, as a `Judge` is asked."""
+
+    def __init__(self, vad: Vad) -> None:
+        self._vad = vad
+
+    def ask(self, pcm: bytes, frame_bytes: int) -> list[bool]:
+        return [self._vad(pcm[at : at + frame_bytes]) for at in range(0, len(pcm), frame_bytes)]
+
+    @staticmethod
+    def judge(_pcm: bytes, _frame_bytes: int, asked: Sequence[bool]) -> list[Verdict]:
+        return [_VOICED if voiced else _UNVOICED for voiced in asked]
 
 
 class Ear:
@@ -63,6 +81,8 @@ class Ear:
         self._frame_s = gate.frame_ms / 1000
         self._metered_samples = METER_EVERY * self._frame_bytes // SAMPLE_BYTES
         self._frames = 0
+        self._lull: list[tuple[Block, list[bool]]] = []  # heard, asked about, and no more than that
+        self._calm = True  # nobody speaks, nor may begin to: nothing comes of a lull
         self.refused_frames = 0  #: that webrtcvad took for a voice, and the second stage did not
         self._trace, self._witness = Trace(), witness
         if witness is not None:
@@ -71,6 +91,7 @@ class Ear:
     def retune(self, gate: Gate, *, silent_s: float | None) -> None:
         """Hear by other settings from now on; only while nobody is engaged, and with frames of the
         same length."""
+        self._catch_up()
         self._proof.retune(silent_s, believes_vad=self._conditioner is None)
         self._segmenter.retune(gate)
 
@@ -81,6 +102,7 @@ class Ear:
     ) -> None:
         """Ask another VAD from now on, or condition the sound otherwise, before `retune()`; None:
         as it is."""
+        self._catch_up()
         if new_vad is not None:
             self._hear_with(new_vad())
         if new_conditioner is not None:
@@ -121,19 +143,26 @@ class Ear:
         """What else was measured, and what is wrong with it."""
         return self._proof.sound
 
+    @property
+    def fault(self) -> Fault | None:
+        """What is wrong with the sound."""
+        return self._proof.fault
+
     def hear(self, block: Block) -> list[GateEvent]:
         """Take the frames of `block`; return what they caused."""
         if len(block.pcm) <= self._part_bytes:
-            return self._hear(block)
+            return self._hear_part(block)
         events: list[GateEvent] = []
         for start in range(0, len(block.pcm), self._part_bytes):
             pcm = block.pcm[start : start + self._part_bytes]
             position = block.position + start // SAMPLE_BYTES
-            events += self._hear(Block(pcm, position, block.at + seconds(start)))
+            events += self._hear_part(Block(pcm, position, block.at + seconds(start)))
         return events
 
     def close(self, reason: EndReason) -> list[GateEvent]:
         """End the open utterance, if any, for a reason outside the gate; forget the pre-roll."""
+        self._catch_up()
+        self._calm = True
         if self._witness is None:
             return self._with_levels(self._segmenter.close(reason))
         self._trace.note(f"close {reason.value}")
@@ -143,12 +172,14 @@ class Ear:
 
     def reset(self) -> None:
         """What is heard next does not follow what was heard before."""
+        self._catch_up()
         self._vad.reset()
         self._proof.anew()
         self._begin_anew("reset")
 
     def resume(self) -> None:
         """What is heard next follows after a pause, in which it was at most overheard."""
+        self._catch_up()
         if isinstance(self._vad, Adapting):
             self._vad.resume()
         else:
@@ -157,6 +188,7 @@ class Ear:
 
     def overhear(self, block: Block) -> None:
         """Look whether it is sound at all; it is not to be listened to."""
+        self._catch_up()
         self._proof.part(block.pcm)
         every = METER_EVERY * self._frame_bytes
         for start in range(0, len(block.pcm), every):
@@ -166,6 +198,7 @@ class Ear:
 
     def lose(self) -> None:
         """The source is gone, and what was wrong with its sound."""
+        self._catch_up()
         self._proof.forget()
 
     def stand(self) -> Stand | None:
@@ -184,37 +217,56 @@ class Ear:
             raise ValueError("this VAD cannot go on from where another was")  # noqa: TRY004 -- said
         self._vad.restore(stand.vad)
 
-    def _hear(self, block: Block) -> list[GateEvent]:
+    def _hear_part(self, block: Block) -> list[GateEvent]:
+        """In a lull only the VAD is asked at once. All else is done with what follows, in one go:
+        what comes back to it ten times a second finds none of its code in the caches."""
+        if self._conditioner is not None or self._witness is not None:
+            return self._hear(block)
+        asked = self._ask(block.pcm, self._frame_bytes)
+        if self._calm and len(self._lull) < LULL_PARTS and True not in asked:
+            self._lull.append((block, asked))
+            return []
+        self._catch_up()
+        return self._hear(block, asked)
+
+    def _catch_up(self) -> None:
+        """Do what was left for later."""
+        lull, self._lull = self._lull, []
+        for block, asked in lull:
+            self._hear(block, asked)
+
+    def _hear(self, block: Block, asked: list[bool] | None = None) -> list[GateEvent]:
         if (witness := self._witness) is not None and witness.wants_stand:
             witness.stands(self.stand())
         self._proof.part(block.pcm)
         pcm = gate_pcm = block.pcm
         if self._conditioner is None:
-            events = self._segmenter.feed(block, self._decide(pcm, pcm))
+            events = self._segmenter.feed(block, self._decide(pcm, pcm, asked))
         else:
             gate_pcm, uplink_pcm = self._conditioner(pcm)
-            decisions = self._decide(gate_pcm, pcm)
+            decisions = self._decide(gate_pcm, pcm, None)
             events = self._segmenter.feed(block._replace(pcm=uplink_pcm), decisions)
         if witness is not None:
             witness.heard(block._replace(pcm=gate_pcm), self._trace.take())
+        self._calm = not (self._segmenter.is_engaged or self._segmenter.is_stirring)
         return self._with_levels(events) if events else events
 
-    def _decide(self, pcm: bytes, heard: bytes) -> list[bool]:
-        """Ask the VAD about each frame of `pcm`, and measure one in `METER_EVERY` of `heard`."""
-        decisions = []
-        for start in range(0, len(pcm), self._frame_bytes):
-            frame = pcm[start : start + self._frame_bytes]
-            voiced = self._vad(frame)
-            decisions.append(voiced)
-            if not voiced and self._judge is not None:
-                self.refused_frames += self._judge.verdict in _REFUSED
-            if self._witness is not None:
-                self._trace.voice(self._said(voiced=voiced))
-            self._frames += 1
-            if self._frames % METER_EVERY == 0:
-                frame = heard[start : start + self._frame_bytes]
-                self._meter.add(frame, voiced=voiced)
-                self._proof.frame(frame, voiced=voiced, stands_for=self._metered_samples)
+    def _decide(self, pcm: bytes, heard: bytes, asked: list[bool] | None) -> list[bool]:
+        """What the VAD says of each frame of `pcm`; measure one in `METER_EVERY` of `heard`."""
+        if asked is None:
+            asked = self._ask(pcm, self._frame_bytes)
+        verdicts = self._judge(pcm, self._frame_bytes, asked)
+        decisions = [verdict is _VOICED for verdict in verdicts]
+        if _FAINT in verdicts or _REFUSED in verdicts:
+            self.refused_frames += verdicts.count(_FAINT) + verdicts.count(_REFUSED)
+        if self._witness is not None:
+            self._trace.voices(verdicts)
+        first = METER_EVERY - 1 - self._frames % METER_EVERY
+        for n in range(first, len(verdicts), METER_EVERY):
+            frame = heard[n * self._frame_bytes : (n + 1) * self._frame_bytes]
+            self._meter.add(frame, voiced=decisions[n])
+            self._proof.frame(frame, voiced=decisions[n], stands_for=self._metered_samples)
+        self._frames += len(verdicts)
         return decisions
 
     def _begin_anew(self, note: str) -> None:
@@ -225,13 +277,8 @@ class Ear:
 
     def _hear_with(self, vad: Vad) -> None:
         self._vad = vad
-        self._judge: Judge | None = vad if isinstance(vad, Judge) else None
-
-    def _said(self, *, voiced: bool) -> str:
-        verdict = Verdict.VOICED if voiced else Verdict.UNVOICED
-        if self._judge is not None:
-            verdict = self._judge.verdict
-        return verdict.value
+        judge = vad if isinstance(vad, Judge) else _Plain(vad)
+        self._ask, self._judge = judge.ask, judge.judge
 
     def _with_levels(self, events: list[GateEvent]) -> list[GateEvent]:
         for n, event in enumerate(events):

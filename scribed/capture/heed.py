@@ -56,6 +56,8 @@ class Heed:
     def _choose(self, echo: Echo, motion: Motion, listen: Listen) -> None:
         self._modes = {"speaking": echo.mode, "moving": motion.mode}
         self._on_request, self._window_s = listen.mode == "on_request", listen.window_s
+        self.always = not self._on_request and "drop" not in self._modes.values()
+        """Everything is listened to, whatever the robot does."""
 
     def take(self, does: RobotDoes) -> bool:
         """The robot says what it does; whether what is open is to be committed first.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import collections
-from collections.abc import Iterable
+import itertools
+from collections.abc import Iterable, Sequence
 
 from scribed.capture.gate import InFrames
 from scribed.model import Block
@@ -43,6 +44,11 @@ class Onset:
         self._before.append(frame)
         self._window.append(frame.voiced)
         return frame.voiced and sum(self._window) >= self._start
+
+    def rest(self, frames: Sequence[Frame]) -> None:
+        """The next ones, none of them voiced: speech does not begin with them."""
+        self._before.extend(frames)
+        self._window.extend(itertools.repeat(False, len(frames)))
 
     def remember(self, frames: Iterable[Frame]) -> None:
         """These were heard as well, and count for the pre-roll only."""

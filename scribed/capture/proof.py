@@ -124,15 +124,20 @@ class Proof:
 
     @property
     def sound(self) -> Sound:
-        """The figures, and the worst that is true."""
+        """The figures, and `fault`."""
         return Sound(
             peak_dbfs=self._peak_dbfs,
             clipped=self._clipped,
             dc=self._dc,
             still_s=self._still / RATE,
             still_at=self._still_at,
-            fault=self._dead or self._deaf or self._clipping.fault or self._offset.fault,
+            fault=self.fault,
         )
+
+    @property
+    def fault(self) -> Fault | None:
+        """The worst that is true."""
+        return self._dead or self._deaf or self._clipping.fault or self._offset.fault
 
     def part(self, pcm: bytes) -> None:
         """Look for digital silence in `pcm`: every sample of what is heard comes by here."""

@@ -127,11 +127,12 @@ class Segmenter:
         self._expected = block.position + len(block.pcm) // SAMPLE_BYTES
         if not lost and self._goes_on(voiced):
             return [self._emit_all(block, voiced)]
-        for n, is_voiced in enumerate(voiced):
-            start = n * self._go_by.frame_bytes
-            pcm = block.pcm[start : start + self._go_by.frame_bytes]
-            self._take(Frame(pcm, block.at + n * self._frame_s, is_voiced, lost), events)
-            lost = 0
+        frames = self._frames(block, voiced, lost)
+        if not (self.is_engaged or True in voiced):
+            self._rest(frames)
+            return events
+        for frame in frames:
+            self._take(frame, events)
         return merged(events) if len(events) > 1 else events
 
     def close(self, reason: EndReason) -> list[GateEvent]:
@@ -202,6 +203,20 @@ class Segmenter:
                 self.trace.stood(OPEN)
         self._sent += len(voiced)
         return UtteranceAudio(self._id, block.pcm)
+
+    def _frames(self, block: Block, voiced: Sequence[bool], lost: int) -> list[Frame]:
+        """Those of `block`; so many samples are missing before the first."""
+        pcm, size, at, frame_s = block.pcm, self._go_by.frame_bytes, block.at, self._frame_s
+        return [
+            Frame(pcm[n * size : (n + 1) * size], at + n * frame_s, is_voiced, 0 if n else lost)
+            for n, is_voiced in enumerate(voiced)
+        ]
+
+    def _rest(self, frames: Sequence[Frame]) -> None:
+        """The same as `_take()` for each where nobody speaks, nor begins to."""
+        self._onset.rest(frames)
+        if self.trace is not None:
+            self.trace.stood(CLOSED, len(frames))
 
     def _take(self, frame: Frame, events: list[GateEvent]) -> None:
         if self._id is not None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
-from scribed.model import Block
+from scribed.model import Block, Verdict
 from scribed.recording import Decisions, Note, Stand
 
 
@@ -18,13 +18,13 @@ class Trace:
         self._gate: list[str] = []
         self._notes: list[Note] = []
 
-    def voice(self, said: str) -> None:
-        """What the VAD said of one frame, a character."""
-        self._voices.append(said)
+    def voices(self, said: Iterable[Verdict]) -> None:
+        """What the VAD said of each frame."""
+        self._voices.extend(verdict.value for verdict in said)
 
-    def stood(self, gate: str) -> None:
-        """How the gate stands behind one frame, a character."""
-        self._gate.append(gate)
+    def stood(self, gate: str, frames: int = 1) -> None:
+        """How the gate stands behind each of so many frames, a character."""
+        self._gate.extend(gate * frames)
 
     def note(self, words: str) -> None:
         """Something happened at the frame that comes next."""

@@ -18,6 +18,7 @@ it does not hold it open. What is refused is never sent.
 from __future__ import annotations
 
 import collections
+from collections.abc import Sequence
 from typing import Protocol
 
 import msgspec
@@ -38,6 +39,9 @@ VOICE, STILL_VOICE, SURE = 0.3, 0.15, 0.7
 its first moments it takes some motors for a voice, with less than that."""
 AFTER_MS = 120
 """The model hears the end of a word before it ends."""
+
+_UNVOICED, _FAINT = Verdict.UNVOICED, Verdict.FAINT
+_REFUSED, _VOICED = Verdict.REFUSED, Verdict.VOICED
 
 BELIEVES_MS = 150
 """So much later than webrtcvad it says that somebody speaks: to be added to the pre-roll."""
@@ -129,7 +133,7 @@ class _Memory(msgspec.Struct, frozen=True):
 
 
 class TwoStage:
-    """See the module; `first` is asked about every frame, and behind `Vad` are all of them."""
+    """See the module; `first` is asked about every frame."""
 
     def __init__(
         self, first: Vad, floor: Floor, confirmation: Confirmation | None, frame_ms: int
@@ -137,16 +141,31 @@ class TwoStage:
         self._first, self._floor, self._confirmation = first, floor, confirmation
         self._lent_frames = LENT_MS // frame_ms
         self._lent = 0
-        self.verdict = Verdict.UNVOICED
 
     def __call__(self, frame: bytes) -> bool:
-        """Whether `frame` is voiced; `verdict` says why not."""
-        self._floor.add(frame)
-        first = self._first(frame)
-        stands_out = first and self._floor.stands_out()
-        self._lent = self._lent_frames if stands_out else max(0, self._lent - 1)
-        self.verdict = self._judge(frame, first=first, passes=first and self._lent > 0)
-        return self.verdict is Verdict.VOICED
+        return self.judge(frame, len(frame), [self._first(frame)])[0] is _VOICED
+
+    def ask(self, pcm: bytes, frame_bytes: int) -> list[bool]:
+        """See `Judge`: the first stage alone."""
+        return [self._first(pcm[at : at + frame_bytes]) for at in range(0, len(pcm), frame_bytes)]
+
+    def judge(self, pcm: bytes, frame_bytes: int, asked: Sequence[bool]) -> list[Verdict]:
+        """See `Judge`."""
+        floor, confirmation, verdicts = self._floor, self._confirmation, []
+        for n, first in enumerate(asked):
+            frame = pcm[n * frame_bytes : (n + 1) * frame_bytes]
+            floor.add(frame)
+            if first and floor.stands_out():
+                self._lent = self._lent_frames
+            elif self._lent:
+                self._lent -= 1
+            passes = first and self._lent > 0
+            if confirmation is None:
+                verdict = _VOICED if passes else _FAINT if first else _UNVOICED
+            else:
+                verdict = self._confirmed(frame, confirmation, first=first, passes=passes)
+            verdicts.append(verdict)
+        return verdicts
 
     def reset(self) -> None:
         self.resume()
@@ -187,12 +206,12 @@ class TwoStage:
             self._confirmation.restore(memory.confirmation)
         self._lent = memory.lent
 
-    def _judge(self, frame: bytes, *, first: bool, passes: bool) -> Verdict:
-        refused = Verdict.UNVOICED if not first else Verdict.FAINT
-        if self._confirmation is None:
-            return Verdict.VOICED if passes else refused
-        if self._confirmation.hear(frame, stirs=passes):
-            return Verdict.VOICED
+    @staticmethod
+    def _confirmed(
+        frame: bytes, confirmation: Confirmation, *, first: bool, passes: bool
+    ) -> Verdict:
+        if confirmation.hear(frame, stirs=passes):
+            return _VOICED
         if not passes:
-            return refused
-        return Verdict.VOICED if self._confirmation.trusts else Verdict.REFUSED
+            return _FAINT if first else _UNVOICED
+        return _VOICED if confirmation.trusts else _REFUSED

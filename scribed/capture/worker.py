@@ -111,7 +111,10 @@ class Capture(Worker):
         super().__init__("capture", supervisor)
         self.inbox: Mailbox[Stop | SeqReserved | RecordingKept | Retune | Order] = Mailbox()
         self._heed = heed or Heed()
-        self.report = Hearing(Device(""), deaf_to=self._heed.deaf_to(clock.now()))
+        self._device = Device("")
+        self._deaf_to = self._heed.deaf_to(clock.now())
+        self._last_frame_at: float | None = None
+        self._samples = 0
         self._mail = select.poll()
         self._mail.register(self.inbox, select.POLLIN)
         self._open_source, self._reopen = open_source, reopen
@@ -160,6 +163,25 @@ class Capture(Worker):
     def next_seq(self) -> int:
         """The number of the next utterance; to be asked when the thread has ended."""
         return self._numbering.next_seq
+
+    @property
+    def report(self) -> Hearing:
+        """How it hears, for any thread: made when it is asked for, and not for each tenth of a
+        second. Each figure is replaced whole; two may be a read apart."""
+        return Hearing(
+            self._device,
+            last_frame_at=self._last_frame_at,
+            samples=self._samples,
+            lost_samples=self._losses.lost_samples,
+            dropped_samples=self._losses.dropped_samples,
+            detected=self._numbering.detected,
+            refused_frames=self._ear.refused_frames,
+            is_open=self._ear.is_open,
+            level_dbfs=None if self._muted else self._ear.level_dbfs,
+            noise_floor_dbfs=self._ear.noise_floor_dbfs,
+            deaf_to=self._deaf_to,
+            sound=Sound() if self._muted else self._ear.sound,
+        )
 
     # The source comes and goes
 
@@ -216,7 +238,7 @@ class Capture(Worker):
         self.supervisor.put(SourceEnded(error))
 
     def _show(self, device: Device) -> None:
-        self.report = self.report._replace(device=device)
+        self._device = device
         self.supervisor.put(device)
 
     # Listening
@@ -240,7 +262,7 @@ class Capture(Worker):
                 name = source.device.name
                 raise SourceError(f"{name}: no frames for {self._stall_s} s; it is opened again")
             self._obey()
-            if self._settle():
+            if self._retune is not None and self._settle(self._retune):
                 return
             if self._muted:
                 if self._goes_on:
@@ -267,56 +289,42 @@ class Capture(Worker):
         if not source.live or self._posting.has_room():
             self._losses.end_drop()
             heeded = self._listen_to(block)
-            if heeded is None and self.report.deaf_to == NOT_LISTENING:
+            if heeded is None and self._deaf_to == NOT_LISTENING:
                 self._ear.overhear(block)
             events = [] if heeded is None else self._ear.hear(heeded)
-            self._report_heard(end_at, samples)
-            self._presence.judged(self.report.sound.fault)
-            self._post(events)
-        else:
-            if self._losses.drop(samples):
-                self._cut_short(EndReason.GAP)
-            self.report = self.report._replace(dropped_samples=self._losses.dropped_samples)
+            self._last_frame_at = end_at
+            self._samples += samples
+            self._presence.judged(self._ear.fault)
+            if events:
+                self._post(events)
+        elif self._losses.drop(samples):
+            self._cut_short(EndReason.GAP)
         if not self._presence.hears:
             self._backoff.reset()
             self._presence.found(source.device)
 
-    def _report_heard(self, end_at: float, samples: int) -> None:
-        self.report = Hearing(
-            self.report.device,
-            last_frame_at=end_at,
-            samples=self.report.samples + samples,
-            lost_samples=self._losses.lost_samples,
-            dropped_samples=self._losses.dropped_samples,
-            detected=self._numbering.detected,
-            refused_frames=self._ear.refused_frames,
-            is_open=self._ear.is_open,
-            level_dbfs=self._ear.level_dbfs,
-            noise_floor_dbfs=self._ear.noise_floor_dbfs,
-            deaf_to=self.report.deaf_to,
-            sound=self._ear.sound,
-        )
-
     def _listen_to(self, block: Block) -> Block | None:
         """What of `block` is to be listened to; None: nothing."""
         ear = self._ear
+        if self._heed.always and self._deaf_to is None:
+            return block
         self._attend(
             self._heed.deaf_to(
                 block.at, block.end, engaged=ear.is_engaged, stirring=ear.is_stirring
             )
         )
-        return None if self.report.deaf_to else self._heed.part(block)
+        return None if self._deaf_to else self._heed.part(block)
 
     def _attend(self, deaf_to: str | None) -> None:
         """From now on throw away what is heard, or listen again, and say so."""
-        was = self.report.deaf_to
+        was = self._deaf_to
         if deaf_to == was:
             return
         if was is None:
             self._cut_short(EndReason.GATED)
         elif deaf_to is None:
             self._ear.resume()
-        self.report = self.report._replace(deaf_to=deaf_to)
+        self._deaf_to = deaf_to
         self.supervisor.put(Attention(deaf_to))
 
     def _post(self, events: list[GateEvent]) -> None:
@@ -327,7 +335,6 @@ class Capture(Worker):
         self._post(self._ear.close(reason))
         if reason is not EndReason.GAP:
             self._losses.end_drop()
-        self.report = self.report._replace(is_open=False)
 
     # What it is asked to do
 
@@ -379,13 +386,12 @@ class Capture(Worker):
             case Listen(at=at, ttl_s=ttl_s):
                 order.done(left_s=self._heed.listen(at, ttl_s))
             case Record():
-                self._keeping.take(order, self.report.device)
+                self._keeping.take(order, self._device)
 
-    def _settle(self) -> bool:
+    def _settle(self, new: Retune) -> bool:
         """Go by the configuration that has come, once nobody is engaged; whether the source is to
         be opened anew for it."""
-        new = self._retune
-        if new is None or (self._ear.is_engaged and clock.now() < self._retune_by):
+        if self._ear.is_engaged and clock.now() < self._retune_by:
             return False
         if self._ear.is_engaged:
             self._cut_short(EndReason.FLUSH)
@@ -415,7 +421,6 @@ class Capture(Worker):
         self._ear.reset()  # a second stage, or what conditions the sound, has some of it too
         self._keeping.wipe()
         self._losses.heard(clock.now())  # what a restart had cost ends here, if nothing was heard
-        self.report = self.report._replace(level_dbfs=None, sound=Sound())
 
     def _unmute(self) -> None:
         self._tell_muted()
@@ -445,7 +450,8 @@ class Capture(Worker):
         if self._mail.poll(seconds * 1000):
             self._take_mail()
             self._obey()
-            self._settle()
+            if self._retune is not None:
+                self._settle(self._retune)
 
     def _refuse(self) -> None:
         """Answer what came too late: there is nothing to mute or to flush."""
