@@ -56,8 +56,7 @@ class Heed:
     def _choose(self, echo: Echo, motion: Motion, listen: Listen) -> None:
         self._modes = {"speaking": echo.mode, "moving": motion.mode}
         self._on_request, self._window_s = listen.mode == "on_request", listen.window_s
-        self.always = not self._on_request and "drop" not in self._modes.values()
-        """Everything is listened to, whatever the robot does."""
+        self._look_ahead()
 
     def take(self, does: RobotDoes) -> bool:
         """The robot says what it does; whether what is open is to be committed first.
@@ -67,6 +66,7 @@ class Heed:
         intervals, mode = self.doings.of(does), self._modes[does.what]
         begins = does.on and intervals.until <= does.at
         intervals.take(does)
+        self._look_ahead()
         return begins and (mode == "drop" or (mode == "mark" and does.what == "speaking"))
 
     def listen(self, at: float, ttl_s: float | None) -> float | None:
@@ -79,6 +79,10 @@ class Heed:
             self._opened_at = at
         self._window_until = at + ttl_s
         return ttl_s
+
+    def all_of(self, block: Block) -> bool:
+        """Whether all of `block` is listened to, for certain."""
+        return block.at >= self._all_from
 
     def deaf_to(
         self,
@@ -126,6 +130,10 @@ class Heed:
             self._started_at = event.at
             return replace(event, trigger="listen") if self._on_request else event
         return replace(event, robot=self.doings.during(self._started_at, event.at))
+
+    def _look_ahead(self) -> None:
+        closed_until = max(self._dropped_until("speaking"), self._dropped_until("moving"))
+        self._all_from = math.inf if self._on_request else closed_until
 
     def _dropped_until(self, what: str) -> float:
         """Until when a gate is closed."""

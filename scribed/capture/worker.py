@@ -306,7 +306,7 @@ class Capture(Worker):
     def _listen_to(self, block: Block) -> Block | None:
         """What of `block` is to be listened to; None: nothing."""
         ear = self._ear
-        if self._heed.always and self._deaf_to is None:
+        if self._deaf_to is None and self._heed.all_of(block):
             return block
         self._attend(
             self._heed.deaf_to(
