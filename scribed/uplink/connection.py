@@ -34,6 +34,8 @@ MAX_CONTROL = 125
 MAX_FRAMES = 64
 """Frames that are read at once: a peer that never pauses must not keep us from all else."""
 SEND_TIMEOUT_S = 10.0
+GOODBYE_BYTES = 4096
+"""With so much before it that the peer has not acknowledged (0.1 s of speech) none is said."""
 MAX_RETRY_AFTER_S = 300.0
 
 _LOST = (
@@ -138,6 +140,10 @@ class Connection:
         """Bytes that the peer's TCP has acknowledged; 0: the kernel does not count them."""
         return tcp.bytes_acked(tcp.info(self._sock))
 
+    def answered_s(self) -> float | None:
+        """How long ago the peer's TCP said anything to a segment on its way; None: none is."""
+        return tcp.answered_s(tcp.info(self._sock))
+
     def mark(self) -> int:
         """The place in the stream behind all that was sent so far, for `acknowledged()`."""
         return tcp.mark(self._sock)
@@ -183,10 +189,18 @@ class Connection:
         return received
 
     def close(self) -> None:
-        """Say goodbye if the socket takes it at once, and free it; never waits."""
-        with contextlib.suppress(websocket.WebSocketException, OSError):
-            self._sock.settimeout(0)  # the library has closed it where the peer was lost
-            self._ws.send_close()
+        """Say goodbye if the socket takes it at once, and free it; never waits.
+
+        Where much is on its way still nobody will hear the goodbye, and what the kernel would go on
+        sending for minutes would take a narrow link from the next connection: it is withdrawn.
+        """
+        with contextlib.suppress(websocket.WebSocketException, OSError, ValueError):
+            # The library has closed it where the peer was lost.
+            if self.unsent() > GOODBYE_BYTES:
+                tcp.withdraw(self._sock)
+            else:
+                self._sock.settimeout(0)
+                self._ws.send_close()
         with contextlib.suppress(OSError):
             self._sock.shutdown(socket.SHUT_RDWR)
         self._ws.shutdown()

@@ -10,7 +10,12 @@ PING_BUSY_S, PING_IDLE_S = 5.0, 20.0
 
 
 class Liveness:
-    """Watches one connection. Signs of life: a received frame, our bytes acknowledged by TCP."""
+    """Watches one connection.
+
+    Signs of life: a received frame, our bytes acknowledged by TCP, and what else it answers to our
+    segments: on a narrow link they wait so long that they are sent again, and for a while none that
+    arrives is new to the peer.
+    """
 
     def __init__(self, now: float) -> None:
         self._progress_at = self._pinged_at = now
@@ -33,6 +38,11 @@ class Liveness:
         if total > self._acknowledged:
             self._progress_at = now
         self._acknowledged = total
+
+    def answered(self, ago_s: float | None, now: float) -> None:
+        """Its TCP said something so long ago, while a segment was on its way; None: none is."""
+        if ago_s is not None:
+            self._progress_at = max(self._progress_at, now - ago_s)
 
     def wants_ping(self, now: float, *, busy: bool) -> bool:
         """Whether it is time for a ping; the caller sends it."""

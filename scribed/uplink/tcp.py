@@ -10,7 +10,10 @@ import termios
 _BYTES_ACKED = 120
 """Offset of the u64 tcpi_bytes_acked in `struct tcp_info` (linux/tcp.h, since Linux 4.1): behind
 8 u8, 24 u32 and 2 u64, none of which needs padding, also where a u64 is aligned to 4 bytes."""
+_UNACKED, _LAST_ACK_RECV = 24, 56
+"""Offsets of the u32 tcpi_unacked and tcpi_last_ack_recv (milliseconds), there since Linux 2.4."""
 _TCP_INFO_SIZE = 128
+_AT_ONCE = struct.pack("ii", 1, 0)  # SO_LINGER: closing is a reset
 
 
 def unsent(sock: socket.socket) -> int:
@@ -41,6 +44,20 @@ def bytes_acked(tcp_info: bytes) -> int:
     if len(tcp_info) < _BYTES_ACKED + 8:
         return 0
     return int(struct.unpack_from("=Q", tcp_info, _BYTES_ACKED)[0])
+
+
+def answered_s(tcp_info: bytes) -> float | None:
+    """How long ago the peer's TCP said anything, if only that a segment came out of order or twice;
+    None: no segment is on its way, and what it says is no more than that its window is shut."""
+    known = len(tcp_info) >= _LAST_ACK_RECV + 4
+    if not known or not struct.unpack_from("=I", tcp_info, _UNACKED)[0]:
+        return None
+    return float(struct.unpack_from("=I", tcp_info, _LAST_ACK_RECV)[0]) / 1000
+
+
+def withdraw(sock: socket.socket) -> None:
+    """Let `close()` throw away what the peer has not acknowledged, instead of sending it on."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
 
 
 def place_behind(tcp_info: bytes, unsent: int) -> int:

@@ -15,6 +15,7 @@ from tests.faults import report
 from tests.faults.cloud import Cloud
 from tests.faults.microphone import Microphone
 from tests.faults.oracle import Judge
+from tests.faults.path import Path as NetworkPath
 from tests.faults.proxy import Proxy
 from tests.parts.robot import KEY, Robot
 
@@ -42,7 +43,8 @@ class TracedRobot(Robot):
 class Bench:
     """A context manager. `sections` overlay `QUICK`; `quick=False` leaves the defaults.
 
-    `uplink` is the network to the service; with `broker_proxy` there is one to the broker too.
+    `uplink` is the network to the service, behind `path` where there is one; with `broker_proxy`
+    there is one to the broker too.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class Bench:
         quick: bool = True,
         broker: Broker | None = None,
         broker_proxy: bool = False,
+        path: NetworkPath | None = None,
         environment: dict[str, str] | None = None,
         user: tuple[str, str] = ("", ""),
         sections: dict[str, dict[str, Any]] | None = None,
@@ -64,9 +67,9 @@ class Bench:
         authority = trustme.CA()
         authority.cert_pem.write_to_path(str(directory / "ca.pem"))
         tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        authority.issue_cert("127.0.0.1").configure_cert(tls)
         self.cloud = Cloud(run=run, tls=tls)
-        self.uplink = Proxy(self.cloud.port, seed=run)
+        self.uplink = Proxy(self.cloud.port, seed=run, path=path)
+        authority.issue_cert(self.uplink.host).configure_cert(tls)
         self.faults = 0
         self.repeats = 0  #: that the faults allow
         self.reconnect_s: float | None = None
@@ -220,7 +223,7 @@ class Bench:
         merged: dict[str, dict[str, Any]] = {
             "audio": {"source": "stdin"},
             "provider": {
-                "url": f"wss://127.0.0.1:{self.uplink.port}",
+                "url": f"wss://{self.uplink.host}:{self.uplink.port}",
                 "ca_file": str(self.directory / "ca.pem"),
             },
             "mqtt": {"port": self.downlink.port if self._broker_proxy else self.broker.port},

@@ -16,6 +16,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from scribed.demo.broker import stable_port
+from tests.faults.path import Path
 
 PIECE = 16 * 1024
 BUFFER = 32 * 1024
@@ -29,20 +30,24 @@ T = TypeVar("T")
 
 
 class Proxy:
-    """Listens on `port` of 127.0.0.1 and hands on to `target`; a context manager.
+    """Listens on `port` of `host` and hands on to `target` of 127.0.0.1; a context manager.
+
+    The host is the far one of `path` where there is one, else this one.
 
     `latency_s` and `jitter_s` (at most so much more) delay each piece, `bytes_per_s` bounds each
     direction, `piece` is how many bytes are handed on at once (1: a trickle). `held` holds
     everything up, both ways, and new connections with it; `held_down` only what the target says.
     """
 
-    def __init__(self, target: int, *, seed: int = 0) -> None:
+    def __init__(self, target: int, *, seed: int = 0, path: Path | None = None) -> None:
+        self.host = "127.0.0.1" if path is None else path.host
         self.latency_s = self.jitter_s = 0.0
         self.bytes_per_s: float | None = None
         self.piece = PIECE
         self.accepted = 0
         self.up_bytes = 0  #: from clients, handed on
         self._target, self._chance = target, random.Random(seed)
+        self._new_socket = socket.socket if path is None else path.socket
         self._buffer = BUFFER
         self._held = self._held_down = False
         self._drop_after: int | None = None
@@ -151,12 +156,12 @@ class Proxy:
     def _listen(self) -> None:
         if self._listener is not None:
             return
-        listener = socket.socket()
+        listener = self._new_socket()
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._buffer)
         # Loopback's segments of 64 kB would be acknowledged in leaps that no radio makes.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, SEGMENT)
-        listener.bind(("127.0.0.1", self.port or stable_port()))
+        listener.bind((self.host, self.port or stable_port()))
         listener.listen(64)
         listener.setblocking(False)
         self.port = listener.getsockname()[1]

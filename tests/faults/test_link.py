@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +14,8 @@ import pytest
 
 from tests.faults import cloud as phases
 from tests.faults.bench import Bench
+from tests.faults.path import NoPath
+from tests.faults.path import Path as NetworkPath
 from tests.faults.seeds import seeds
 
 CLOSE_CODES = (1000, 1001, 1008, 1011, 1012, 1013)
@@ -226,22 +230,35 @@ def test_a_slow_and_uneven_network_costs_no_second_attempt(
         assert {m.payload["attempt"] for m in bench.robot.finals} == {1}
 
 
-@pytest.mark.parametrize("bits_per_s", [128_000, pytest.param(8_000, marks=pytest.mark.slow)])
+@pytest.fixture
+def path() -> Iterator[NetworkPath]:
+    with contextlib.ExitStack() as stack:
+        try:
+            path = stack.enter_context(NetworkPath())
+        except NoPath as exc:
+            pytest.skip(str(exc))
+        yield path
+
+
+SLOW_LINK = {"provider": {"answer_timeout_s": 4.0, "connect_timeout_s": 10.0}}
+
+
 @pytest.mark.timeout(400)
+@pytest.mark.parametrize(
+    ("bits_per_s", "lasts_s"), [(128_000, 6.0), pytest.param(8_000, 240.0, marks=pytest.mark.slow)]
+)
 def test_a_link_too_narrow_for_speech_only_makes_it_late(
-    tmp_path: Path, phrases: list[bytes], bits_per_s: int
+    tmp_path: Path, phrases: list[bytes], path: NetworkPath, bits_per_s: int, lasts_s: float
 ) -> None:
-    lasts_s = 6.0 if bits_per_s > 100_000 else 240.0
-    sections = {"provider": {"answer_timeout_s": 4.0, "connect_timeout_s": 10.0}}
-    with Bench(tmp_path, phrases, run=1, pace=1.0, sections=sections) as bench:
+    with Bench(tmp_path, phrases, run=1, pace=1.0, sections=SLOW_LINK, path=path) as bench:
         bench.fresh()
-        bench.uplink.narrow(bits_per_s / 8)
+        path.narrow(bits_per_s)
         bench.faults += 1
         for n in range(3):
             bench.say(n)
         threading.Event().wait(lasts_s)
         narrow = list(bench.cloud.upgrades)
-        bench.uplink.narrow(None)
+        path.narrow(None)
         bench.settle(60)
         bench.fresh()
         said_s = len(bench.microphone.speech()) / 100

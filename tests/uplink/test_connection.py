@@ -40,7 +40,7 @@ from scribed.uplink.connection import (
     tls_context,
 )
 from scribed.uplink.dial import MAX_HANDSHAKE
-from scribed.uplink.tcp import bytes_acked, has_passed, place_behind
+from scribed.uplink.tcp import answered_s, bytes_acked, has_passed, place_behind
 from tests.parts.cloud import raw_server
 
 KEY = "s3cret-key"
@@ -232,10 +232,18 @@ class Wire:
 
     def wait_until_acknowledged(self, mark: int | None = None) -> None:
         """Wait until the peer's TCP has all up to `mark`, or all."""
+        self.wait_until(
+            lambda: (
+                self.connection.unsent() == 0
+                if mark is None
+                else self.connection.acknowledged(mark)
+            )
+        )
+
+    @staticmethod
+    def wait_until(condition: Callable[[], bool]) -> None:
         deadline = time.monotonic() + SOON
-        while not (
-            self.connection.unsent() == 0 if mark is None else self.connection.acknowledged(mark)
-        ):
+        while not condition():
             assert time.monotonic() < deadline
             select.select([], [], [], 0.001)
 
@@ -727,6 +735,18 @@ def test_closing_says_goodbye(wire: Wire) -> None:
     wire.connection.close()
 
 
+def test_closing_withdraws_what_is_on_its_way_still(wire: Wire) -> None:
+    wire.fill()
+    wire.connection.close()
+
+    def drain() -> None:
+        while wire.peer.recv(1 << 20):
+            pass
+
+    with pytest.raises(ConnectionResetError):
+        drain()
+
+
 @pytest.mark.parametrize("lost", ["hang-up", "reset", "close"])
 def test_sending_to_a_peer_that_is_gone_fails_in_words(wire: Wire, lost: str) -> None:
     if lost == "close":
@@ -946,6 +966,7 @@ def test_a_mark_is_exact_though_acknowledgements_come_in_while_it_is_made(wire: 
     for _ in range(3000):
         wire.connection.send("x" * 1000)
         marks.append(wire.connection.mark())
+    wire.wait_until_acknowledged()
     wire.connection.close()
     reading.join(SOON)
     assert {after - before for before, after in itertools.pairwise(marks)} == {1000 + 8}
@@ -964,6 +985,27 @@ def test_a_kernel_that_counts_nothing_is_as_one_that_cannot_count() -> None:
     zeros = bytes(232)
     assert not has_passed(zeros, 1, place_behind(zeros, 0))
     assert has_passed(zeros, 0, place_behind(zeros, 500))
+
+
+def test_a_window_that_is_shut_is_no_sign_of_life(wire: Wire) -> None:
+    assert wire.connection.answered_s() is None
+    wire.fill()
+    wire.wait_until(lambda: wire.connection.answered_s() is None)
+    assert wire.connection.unsent() > 0
+
+
+@pytest.mark.parametrize("size", [0, 27, 59])
+def test_a_kernel_that_does_not_tell_when_it_was_answered_gives_no_sign_of_life(size: int) -> None:
+    assert answered_s(b"\xff" * size) is None
+
+
+def test_what_the_peer_answers_to_segments_on_their_way_is_a_sign_of_life() -> None:
+    on_its_way, last = 24, 56  # tcpi_unacked, tcpi_last_ack_recv (ms)
+    info = bytearray(232)
+    struct.pack_into("=I", info, last, 1250)
+    assert answered_s(bytes(info)) is None
+    struct.pack_into("=I", info, on_its_way, 3)
+    assert answered_s(bytes(info)) == 1.25
 
 
 # Nothing is left open

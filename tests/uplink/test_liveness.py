@@ -189,6 +189,27 @@ def test_whenever_a_peer_vanishes_it_is_found_out_in_time(
     assert silent_for <= (PING_BUSY_S if busy else PING_IDLE_S) + PROGRESS_TIMEOUT_S + 1 + 1
 
 
+def test_a_peer_that_answers_segments_it_had_already_is_alive_until_it_stops() -> None:
+    """A narrow link with a long queue: for a while all that arrives was sent twice."""
+    liveness, now = Liveness(0.0), 0.0
+    liveness.unacknowledged(64_000, now)
+    while now < 60.0:
+        now += 1.0
+        liveness.unacknowledged(64_000, now)
+        liveness.answered(now % 8.0, now)
+        assert not liveness.is_dead(now)
+    stopped, now = now - now % 8.0, now + PROGRESS_TIMEOUT_S
+    liveness.answered(now - stopped, now)
+    assert liveness.is_dead(now)
+
+
+def test_a_peer_whose_window_is_shut_for_ten_seconds_is_dead() -> None:
+    liveness = Liveness(0.0)
+    liveness.unacknowledged(64_000, 0.0)
+    liveness.answered(None, PROGRESS_TIMEOUT_S + 0.1)
+    assert liveness.is_dead(PROGRESS_TIMEOUT_S + 0.1)
+
+
 def test_a_narrow_link_that_is_filled_as_fast_as_it_drains_is_alive() -> None:
     liveness, now = Liveness(0.0), 0.0
     liveness.unacknowledged(64_000, now)
