@@ -31,6 +31,7 @@ class Loss(enum.Enum):
     REFUSED = "refused"
     LOST = "lost"  # after it had been accepted
     CLOSED = "closed"  # by the broker after it had been accepted, without a word
+    GONE = "gone"  # so, and nobody is there who could have done it for another client
     TAKEN_OVER = "taken over"  # by another client with our id
     TOO_LARGE = "too large"  # a message of ours was
     QUOTA = "quota"  # of ours at the broker is used up

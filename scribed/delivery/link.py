@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from scribed.backoff import Backoff
 from scribed.config import Config, Mqtt
-from scribed.delivery import reasons
+from scribed.delivery import knock, reasons
 from scribed.delivery.attempts import INITIAL_S, MAX_S, TAKEN_OVER_S, Attempts, Loss, Version
 from scribed.delivery.events import Acknowledged, Connected, WireEvent
 from scribed.delivery.mqtt import CONNECT_S, Wire
@@ -56,6 +56,7 @@ class BrokerLink:
         self._selector, self._now, self._beat = selector, now, beat
         self._attempts = Attempts(config.mqtt.protocol, Backoff(INITIAL_S, MAX_S))
         self._wire: Wire | None = None
+        self._place: knock.Place | None = None  # of the last connection
         self._connack_by = 0.0
         self._to_come, self._came_at = 0, self.since  # of a packet of the broker's
 
@@ -137,6 +138,14 @@ class BrokerLink:
         assert self._wire is not None
         return self._wire.publish(message)
 
+    def explain(self, loss: Loss) -> Loss:
+        """What the `loss` just now was: a broker that is there has closed the connection, where no
+        word came with that, or one that was stopped. Blocks for a moment."""
+        if loss is not Loss.CLOSED or self._place is None:
+            return loss
+        self._beat(knock.BUSY_S)
+        return loss if knock.opens(self._place) else Loss.GONE
+
     def proven(self) -> None:
         """A final came through: the next loss is a new story."""
         self._attempts.proven()
@@ -177,7 +186,7 @@ class BrokerLink:
             )
         except BrokerError as exc:
             return [self._failed(exc, Loss.UNTRUSTED if exc.untrusted else Loss.UNREACHABLE)]
-        self._wire = wire
+        self._wire, self._place = wire, wire.place
         self._connack_by = self._now() + within_s
         self._selector.register(wire.fileno(), selectors.EVENT_READ)
         return []

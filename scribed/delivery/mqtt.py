@@ -30,7 +30,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from scribed import __version__
 from scribed.config import Mqtt
-from scribed.delivery import reasons, tls
+from scribed.delivery import knock, reasons, tls
 from scribed.delivery.attempts import Loss, Version
 from scribed.delivery.commands import MAX_BYTES
 from scribed.delivery.door import PATH, Door, beneath
@@ -105,6 +105,7 @@ class Wire:
         if self.error is not None:
             raise self.error
         self._fd: int = self._socket().fileno()
+        self.place = knock.place(beneath(self._socket()))  #: where the broker is, if still there
         #: what the connection stands on; empty where that is not TLS
         self.certificates = tls.certificates(beneath(self._socket()), mqtt.cert_file)
 

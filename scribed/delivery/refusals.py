@@ -21,8 +21,9 @@ OWNER = "mqtt"
 ALONE_S = 60.0
 """A client id is ours alone if nobody took it for so long: the other waits half of it at most."""
 CLOSES, CLOSES_S = 3, 60.0
-"""A broker that ends our connection without a word so often in such a time has another client with
-our id: mosquitto 2.0 says it like that, and version 3.1.1 of MQTT knows no other way."""
+"""A broker that ends our connection without a word so often in such a time, and is there each time,
+has another client with our id: mosquitto 2.0 says it like that, and version 3.1.1 of MQTT knows no
+other way."""
 ASIDE = "aside"
 """The subject of what is put aside, whatever its topic: others pass on the same one."""
 

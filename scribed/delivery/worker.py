@@ -253,7 +253,7 @@ class Delivery(Worker):
         if deadly is not None:
             text = f"of {deadly.size} bytes: the broker ends the connection when it gets it"
             self._troubles.put_aside(deadly.topic, text, outbox.finals)
-        elif blameless and self._troubles.contested(loss, now):
+        elif blameless and self._troubles.contested(self._link.explain(loss), now):
             loss = Loss.TAKEN_OVER
             self._link.stand_back()
         self._troubles.lost(event.error, loss, now, outbox.finals)

@@ -44,11 +44,12 @@ def test_three_connections_closed_without_a_word_within_a_minute_are_another_cli
     assert closes(refusals, 591.0, 592.0) == [False, False]
 
 
-def test_a_broker_that_is_started_again_and_again_is_no_other_client() -> None:
+@pytest.mark.parametrize("seen", [Loss.UNREACHABLE, Loss.GONE])
+def test_a_broker_that_is_started_again_and_again_is_no_other_client(seen: Loss) -> None:
     refusals = Refusals()
     for now in (1.0, 2.0, 3.0, 4.0):
         assert closes(refusals, now) == [False]
-        assert not refusals.contested(Loss.UNREACHABLE, now + 0.5)
+        assert not refusals.contested(seen, now + 0.5)
 
 
 @pytest.mark.parametrize(

@@ -6,12 +6,15 @@ import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
 from scribed.delivery.attempts import MAX_S
 from scribed.delivery.outbox import LEAN_AFTER
 from scribed.delivery.refusals import ALONE_S
+from scribed.delivery.report import Report
+from scribed.delivery.topics import ALERT_CODES
 from scribed.demo.broker import Broker
 from scribed.model import Alert, AlertCleared, Closed, Outcome
 from tests.delivery.peers import (
@@ -59,15 +62,35 @@ def tight(tmp_path: Path) -> Iterator[TightBroker]:
         yield broker
 
 
+def lost(rig: Rig) -> Report:
+    """Wait until there is no connection; the report that says so."""
+
+    def report() -> Report | None:
+        said = rig.delivery.report
+        return None if said.connected else said
+
+    found: Report = wait_for(report, "the loss")
+    return found
+
+
 def speak(rig: Rig, seq: int, text: str = "stop", words: int = 1) -> None:
     now = rig.now()
     timed = (final(seq, now).answer.words or ()) * words
     rig.post(started(seq, now - 1.5), ended(seq, now - 0.2), final(seq, now, text, words=timed))
 
 
-def ready(rig: Rig) -> None:
+def ready(rig: Rig, before: Report | None = None) -> None:
+    """Wait until all that is retained was acknowledged since that report: the broker has read all
+    that was sent to it, and when it ends the connection that is an end and no reset."""
+    had = {} if before is None else before.published
     rig.online()
-    wait_for(lambda: rig.delivery.report.published.get("muted"), "all that is retained")
+
+    def acknowledged() -> bool:
+        published = rig.delivery.report.published
+        whole = {"status": 1, "muted": 1, "alert": len(ALERT_CODES)}
+        return all(published.get(topic, 0) >= had.get(topic, 0) + n for topic, n in whole.items())
+
+    wait_for(acknowledged, "all that is retained")
 
 
 def test_what_exceeds_a_limit_that_nobody_told_goes_without_words_and_else_waits(
@@ -157,23 +180,42 @@ def test_a_topic_that_the_acl_forgot_does_not_hold_up_what_is_said(tmp_path: Pat
             assert rig.delivery.report.queued == 1
 
 
+@pytest.mark.parametrize("protocol", ["5", "3.1.1"])
+def test_a_broker_that_is_killed_and_back_at_once_again_and_again_is_no_other_client(
+    broker: Broker, protocol: Literal["5", "3.1.1"]
+) -> None:
+    now = Clock()
+    with Rig(broker.port, now=now, protocol=protocol) as rig:
+        before = None
+        for _ in range(4):
+            ready(rig, before)
+            broker.kill()
+            before = lost(rig)
+            assert "without a reason" in (before.last_error or "")
+            broker.start()  # before it is tried again
+            now.skip(5, rig)
+        rig.online()
+        rig.told += rig.supervisor.drain()
+        assert not any(getattr(item, "code", "") == "duplicate_id" for item in rig.told)
+
+
 def test_a_client_with_our_id_is_suspected_where_the_broker_says_nothing(broker: Broker) -> None:
     now = Clock()
     text = f'another client is connected as "{IDENTITY.client_id}" (mqtt.client_id)'
     with Rig(broker.port, now=now) as rig:
+        before = None
         for turn in range(3):
-            ready(rig)
-            wait_for(lambda: not rig.delivery.report.queued)
+            ready(rig, before)
             with Rig(broker.port, protocol="3.1.1"):
-                wait_for(lambda: not rig.delivery.report.connected, f"the loss of turn {turn}")
+                before = lost(rig)
             if turn < 2:
                 now.skip(5, rig)
         alert = rig.tells(Alert, "duplicate_id")
         assert alert.message.endswith(text)
         now.skip(20, rig)
         wait_for(lambda: rig.delivery.report.last_error)
-        assert not rig.delivery.report.connected  # it stands back for 30 s
+        before = lost(rig)  # it stands back for 30 s
         now.skip(11, rig)
-        rig.online()
+        ready(rig, before)
         now.skip(ALONE_S, rig)
         rig.tells(AlertCleared, "duplicate_id")

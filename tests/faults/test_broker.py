@@ -55,6 +55,30 @@ def test_a_broker_that_is_killed_again_and_again_gets_each_final(
         bench.conclude("broker: kill -9")
 
 
+def back_again(bench: Bench, told: int) -> None:
+    """Wait until the daemon has said anew that it is online, and the oracle has heard it."""
+    bench.robot.wait_for(lambda: len(bench.robot.on("status")) > told)
+
+
+def test_a_broker_that_is_killed_and_back_at_once_is_not_taken_for_another_client_with_our_id(
+    tmp_path: Path, phrases: list[bytes]
+) -> None:
+    with Bench(tmp_path, phrases, run=1) as bench:
+        for _ in range(4):
+            bench.fresh()
+            bench.settle()
+            told = len(bench.robot.on("status"))
+            bench.broker.kill()
+            bench.faults += 1
+            threading.Event().wait(0.2)  # as a supervisor lets pass
+            bench.broker.start()
+            back_again(bench, told)
+        bench.repeats = bench.faults
+        bench.fresh()
+        assert "duplicate_id" not in bench.robot.log
+        bench.conclude("broker: kill -9, back at once")
+
+
 @pytest.mark.parametrize("seed", seeds("broker frozen", 1, 10))
 def test_a_broker_that_hangs_for_a_while_gets_each_final(
     tmp_path: Path, phrases: list[bytes], seed: int
