@@ -144,6 +144,10 @@ class Connection:
         """How long ago the peer's TCP said anything to a segment on its way; None: none is."""
         return tcp.answered_s(tcp.info(self._sock))
 
+    def retry_s(self) -> float:
+        """How long TCP waits for an answer before it sends again the first time."""
+        return tcp.retry_s(tcp.info(self._sock))
+
     def mark(self) -> int:
         """The place in the stream behind all that was sent so far, for `acknowledged()`."""
         return tcp.mark(self._sock)

@@ -255,6 +255,7 @@ class Exchange:
         self._liveness.unacknowledged(self._connection.unsent(), now)
         self._liveness.acknowledged(self._connection.bytes_acked(), now)
         self._liveness.answered(self._connection.answered_s(), now)
+        self._liveness.allow(self._connection.retry_s())
         if self._liveness.is_dead(now):
             raise TransportError("the peer gives no sign of life")
         if self._connection.writable() and self._liveness.wants_ping(now, busy=busy):

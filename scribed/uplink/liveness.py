@@ -5,6 +5,9 @@ from __future__ import annotations
 PROGRESS_TIMEOUT_S = 10.0
 """How long something may be owed to us without any sign of the peer: Wi-Fi power save holds packets
 back for up to 2 s, a roam takes a few."""
+RETRIES, MAX_TIMEOUT_S = 4.0, 60.0
+"""The same where TCP itself waits for long before it sends again, in such times, and at most: on a
+narrow link whose queue is full the second or third try is the first that gets through."""
 PING_BUSY_S, PING_IDLE_S = 5.0, 20.0
 """How often to ask, while somebody waits for an answer and while nobody does."""
 
@@ -21,6 +24,7 @@ class Liveness:
         self._progress_at = self._pinged_at = now
         self._ping_open = False
         self._unacknowledged = self._acknowledged = 0
+        self._timeout_s = PROGRESS_TIMEOUT_S
 
     def received(self, now: float) -> None:
         """Something came from the peer."""
@@ -44,6 +48,10 @@ class Liveness:
         if ago_s is not None:
             self._progress_at = max(self._progress_at, now - ago_s)
 
+    def allow(self, retry_s: float) -> None:
+        """TCP waits so long for an answer before it sends again."""
+        self._timeout_s = min(max(PROGRESS_TIMEOUT_S, RETRIES * retry_s), MAX_TIMEOUT_S)
+
     def wants_ping(self, now: float, *, busy: bool) -> bool:
         """Whether it is time for a ping; the caller sends it."""
         if self._ping_open or now - self._pinged_at < (PING_BUSY_S if busy else PING_IDLE_S):
@@ -56,7 +64,7 @@ class Liveness:
     def is_dead(self, now: float) -> bool:
         """Whether something was owed for too long without any progress."""
         owed = self._ping_open or self._unacknowledged > 0
-        return owed and now - self._progress_at > PROGRESS_TIMEOUT_S
+        return owed and now - self._progress_at > self._timeout_s
 
     def next_check(self, now: float, *, busy: bool) -> float:
         """When to come back."""

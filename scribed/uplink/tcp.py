@@ -10,8 +10,9 @@ import termios
 _BYTES_ACKED = 120
 """Offset of the u64 tcpi_bytes_acked in `struct tcp_info` (linux/tcp.h, since Linux 4.1): behind
 8 u8, 24 u32 and 2 u64, none of which needs padding, also where a u64 is aligned to 4 bytes."""
-_UNACKED, _LAST_ACK_RECV = 24, 56
-"""Offsets of the u32 tcpi_unacked and tcpi_last_ack_recv (milliseconds), there since Linux 2.4."""
+_UNACKED, _LAST_ACK_RECV, _RTT = 24, 56, 68
+"""Offsets of the u32 tcpi_unacked, tcpi_last_ack_recv (milliseconds) and tcpi_rtt with tcpi_rttvar
+(microseconds), there since Linux 2.4."""
 _TCP_INFO_SIZE = 128
 _AT_ONCE = struct.pack("ii", 1, 0)  # SO_LINGER: closing is a reset
 
@@ -53,6 +54,15 @@ def answered_s(tcp_info: bytes) -> float | None:
     if not known or not struct.unpack_from("=I", tcp_info, _UNACKED)[0]:
         return None
     return float(struct.unpack_from("=I", tcp_info, _LAST_ACK_RECV)[0]) / 1000
+
+
+def retry_s(tcp_info: bytes) -> float:
+    """How long TCP waits for an answer before it sends again for the first time (RFC 6298), by the
+    round trips that it has seen; 0: the kernel does not tell."""
+    if len(tcp_info) < _RTT + 8:
+        return 0.0
+    round_trip, varies = struct.unpack_from("=2I", tcp_info, _RTT)
+    return (float(round_trip) + 4 * float(varies)) / 1e6
 
 
 def withdraw(sock: socket.socket) -> None:

@@ -199,9 +199,17 @@ class Proxy:
         except OSError:
             client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RST)
             return
-        ways = (self._pump(client, server, down=False), self._pump(server, client, down=True))
-        with contextlib.suppress(OSError):
-            await asyncio.gather(*ways)
+        ways = [
+            self._loop.create_task(self._pump(client, server, down=False)),
+            self._loop.create_task(self._pump(server, client, down=True)),
+        ]
+        try:
+            with contextlib.suppress(OSError):
+                await asyncio.gather(*ways)
+        finally:  # the one that goes on would watch the descriptor of a connection to come
+            for way in ways:
+                way.cancel()
+            await asyncio.gather(*ways, return_exceptions=True)
 
     async def _pump(self, source: socket.socket, sink: socket.socket, *, down: bool) -> None:
         while piece := await self._loop.sock_recv(source, self.piece):

@@ -44,9 +44,12 @@ def traced(pid: int, options: list[str]) -> Iterator[None]:
 
 
 def _wait_until_attached(tasks: Path) -> None:
-    """A thread that is gone needs no tracer: the process may die of what it traces at once."""
+    """What is gone needs no tracer: the process may die of what it traces at once, and is a zombie
+    until somebody asks for its end."""
     deadline = time.monotonic() + 20
-    while any("TracerPid:\t0\n" in status for status in _statuses(tasks)):
+    while any(
+        "TracerPid:\t0\n" in status and "State:\tZ" not in status for status in _statuses(tasks)
+    ):
         assert time.monotonic() < deadline, "it cannot be traced"
 
 

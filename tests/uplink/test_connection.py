@@ -40,7 +40,7 @@ from scribed.uplink.connection import (
     tls_context,
 )
 from scribed.uplink.dial import MAX_HANDSHAKE
-from scribed.uplink.tcp import answered_s, bytes_acked, has_passed, place_behind
+from scribed.uplink.tcp import answered_s, bytes_acked, has_passed, place_behind, retry_s
 from tests.parts.cloud import raw_server
 
 KEY = "s3cret-key"
@@ -1006,6 +1006,20 @@ def test_what_the_peer_answers_to_segments_on_their_way_is_a_sign_of_life() -> N
     assert answered_s(bytes(info)) is None
     struct.pack_into("=I", info, on_its_way, 3)
     assert answered_s(bytes(info)) == 1.25
+
+
+def test_how_long_tcp_waits_before_it_sends_again_is_of_its_round_trips() -> None:
+    round_trip = 68  # tcpi_rtt, tcpi_rttvar (µs)
+    info = bytearray(232)
+    struct.pack_into("=II", info, round_trip, 5_600_000, 1_200_000)
+    assert retry_s(bytes(info)) == pytest.approx(10.4)
+    assert retry_s(bytes(info[:72])) == 0.0
+
+
+def test_a_link_within_this_machine_waits_for_less_than_a_second(wire: Wire) -> None:
+    wire.connection.send("x" * 1000)
+    wire.wait_until_acknowledged()
+    assert 0 < wire.connection.retry_s() < 1
 
 
 # Nothing is left open

@@ -7,7 +7,14 @@ from collections.abc import Callable
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scribed.uplink.liveness import PING_BUSY_S, PING_IDLE_S, PROGRESS_TIMEOUT_S, Liveness
+from scribed.uplink.liveness import (
+    MAX_TIMEOUT_S,
+    PING_BUSY_S,
+    PING_IDLE_S,
+    PROGRESS_TIMEOUT_S,
+    RETRIES,
+    Liveness,
+)
 
 
 class Watch:
@@ -201,6 +208,20 @@ def test_a_peer_that_answers_segments_it_had_already_is_alive_until_it_stops() -
     stopped, now = now - now % 8.0, now + PROGRESS_TIMEOUT_S
     liveness.answered(now - stopped, now)
     assert liveness.is_dead(now)
+
+
+def test_a_link_on_which_tcp_itself_waits_for_long_is_given_more_time_but_not_for_ever() -> None:
+    def died_at(retry_s: float) -> float | None:
+        watch = Watch(lambda _: (5000, False))
+        watch.liveness.allow(retry_s)
+        return watch.run(3600).died_at
+
+    def after(timeout_s: float) -> float:
+        return timeout_s + 1  # it is looked once a second
+
+    assert died_at(0.2) == after(PROGRESS_TIMEOUT_S)
+    assert died_at(10.0) == after(RETRIES * 10.0)
+    assert died_at(100.0) == after(MAX_TIMEOUT_S)
 
 
 def test_a_peer_whose_window_is_shut_for_ten_seconds_is_dead() -> None:
