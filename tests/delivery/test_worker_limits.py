@@ -177,7 +177,7 @@ def test_a_topic_that_the_acl_forgot_does_not_hold_up_what_is_said(tmp_path: Pat
             now.skip(40, rig)
             rig.post(final(3, now() - 10))
             robot.hears("late")
-            assert rig.delivery.report.queued == 1
+            wait_for(lambda: rig.delivery.report.queued == 1, "the broker's word that it has it")
 
 
 @pytest.mark.parametrize("protocol", ["5", "3.1.1"])
