@@ -15,13 +15,13 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from bench import footprint, idle, live, outage, picture, stream, targets
+from bench import boot, footprint, idle, live, outage, picture, stream, targets
 from bench.kept import ROOT, Part, Parts, commit, keep, load, machine
 from bench.tables import Table
 
 PAGE, PICTURE = ROOT / "docs" / "figures.md", ROOT / "docs" / "figures.png"
 BEGIN, END = "<!-- scripts/bench all: begin -->", "<!-- scripts/bench all: end -->"
-ORDER = ("idle", "stream", "live", "footprint", "outage", "soak")
+ORDER = ("idle", "stream", "live", "footprint", "boot", "outage", "soak")
 ROUNDS = 5
 
 
@@ -62,7 +62,7 @@ def main() -> None:
 
 def plan(share: float) -> dict[str, Step]:
     """The steps by name, this share of their usual length."""
-    quiet_s, speech_s, away_s = (max(5, round(share * each)) for each in (120, 50, 600))
+    quiet_s, speech_s, away_s = (max(5, round(share * each)) for each in (120, 40, 600))
     live_s, starts = max(30, round(share * live.SECONDS)), max(2, round(share * 5))
     return {
         "idle": Step(
@@ -79,6 +79,7 @@ def plan(share: float) -> dict[str, Step]:
         "footprint": Step(
             f"footprint --times {starts}", starts * 25, lambda: footprint.measure(starts)
         ),
+        "boot": Step(f"boot --times {starts}", 30 + starts * 15, lambda: boot.measure(starts)),
         "outage": Step(
             f"outage --seconds {away_s}", 1.3 * away_s + 30, lambda: outage.measure(away_s)
         ),
