@@ -164,8 +164,8 @@ RULES: dict[str, tuple[int, bool, tuple[int, int] | None]] = {
     # topic: QoS, retained, the least and the most that its expiry may be; None: it has none
     "status": (1, True, None),
     "state": (1, True, None),
-    "transcript": (1, False, (1, 5)),
-    "text": (0, False, (1, 5)),
+    "transcript": (1, False, (1, 5)),  # transcript.stale_after_s
+    "text": (0, False, (1, 5)),  # likewise
     "late": (1, False, None),
     "partial": (0, False, (1, 3)),
     "word": (1, False, (1, 2)),
@@ -180,12 +180,12 @@ RULES: dict[str, tuple[int, bool, tuple[int, int] | None]] = {
 """An expiry is what is left of it when the message reaches the subscriber."""
 
 
-def check(message: Received) -> None:
+def check(message: Received, *, stale_after_s: int = 5) -> None:
     """Hold one message against the contract: topic, flags, every field and its type."""
     root = message.topic.partition("/")[0]
     if root == "cmd":
         return  # not ours: somebody asks for something
-    check_flags(message, root)
+    check_flags(message, root, stale_after_s)
     payload = message.payload
     match root:
         case "status":
@@ -220,9 +220,11 @@ def check(message: Received) -> None:
             assert root != "word" or set(payload["caution"]) <= set(WORD_CAUTIONS)
 
 
-def check_flags(message: Received, root: str) -> None:
+def check_flags(message: Received, root: str, stale_after_s: int) -> None:
     """Hold QoS, retain flag and expiry against the contract."""
     qos, retained, expiry = RULES[root]
+    if root in ("transcript", "text"):
+        expiry = (1, stale_after_s)
     assert (message.qos, message.retained) == (qos, retained), message
     if expiry is None:
         assert message.expiry_s is None, message

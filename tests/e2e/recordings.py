@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import random
 import wave
+from array import array
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -35,6 +37,13 @@ def pcm(name: str) -> bytes:
 def conversation(names: Iterable[str] = WORDS) -> bytes:
     """Recordings, one after the other, each followed by enough silence to end it."""
     return silence(0.5) + b"".join(pcm(name) + silence(1.5) for name in names)
+
+
+def room(seconds: float) -> bytes:
+    """A room where nobody speaks: so faint a noise that no gate opens, but no digital silence."""
+    dice = random.Random(1)
+    second = array("h", (round(dice.gauss(0, 3)) for _ in range(RATE))).tobytes()
+    return second * round(seconds)
 
 
 def write_wav(path: Path, frames: bytes, *, rate: int = RATE, channels: int = 1) -> Path:

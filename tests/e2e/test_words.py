@@ -25,6 +25,11 @@ from tests.parts.robot import Listener, Robot, silence
 pytestmark = recordings.needed
 
 HANGOVER_MS = 500
+ANSWER_MS = 250
+"""Of the stand-in, and longer where it still recognises."""
+STALE_S = PATIENCE_S = 60
+"""The recogniser is a real one and has to share the machine: an answer in seconds is none too late,
+and is not asked for once more."""
 RECALL = 0.6
 """Of the words of a passage, in their order. Measured: 6 of 8 in each, by each way in."""
 
@@ -47,18 +52,27 @@ class Heard:
 
 @pytest.fixture(scope="module")
 def heard(listening_service: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Heard]:
-    """The recordings, played once into a sound server whose monitor ALSA captures."""
+    """The recordings, each played once into a sound server whose monitor ALSA captures, and each
+    when the one before has its text: on a busy machine it would be more speech."""
     directory = tmp_path_factory.mktemp("heard")
-    wav = recordings.write_wav(directory / "all.wav", recordings.conversation())
+    wavs = [
+        recordings.write_wav(directory / f"{name}.wav", recordings.conversation([name]))
+        for name in WORDS
+    ]
+    room = recordings.write_wav(directory / "room.wav", recordings.room(2 * PATIENCE_S))
     with NullSinkMicrophone() as microphone:
         sections = {
             "audio": {"device": microphone.device},
-            "provider": {"url": listening_service.url},
+            "provider": provider(listening_service),
+            "transcript": {"stale_after_s": STALE_S},
         }
         with WatchedRobot(directory, sections, environment=microphone.environment()) as robot:
+            microphone.play(room)
             robot.wait_until_it_hears()
-            microphone.play(wav).wait(60)
-            robot.wait_for_texts(len(WORDS))
+            for count, wav in enumerate(wavs, 1):
+                microphone.play(wav).wait(60)
+                robot.wait_for_texts(count, PATIENCE_S)
+            robot.wait_for(lambda: len(robot.on("text")) == len(WORDS))
             with Listener(robot.broker.port, name="late comer") as late_comer:
                 assert late_comer.wait_for(lambda: late_comer.on("state"), 10)
                 status, _ = robot.stop()
@@ -71,6 +85,10 @@ def heard(listening_service: Server, tmp_path_factory: pytest.TempPathFactory) -
                 [m for m in late_comer.received if m.payload != "offline"],
                 boot_id.replace("-", ""),
             )
+
+
+def provider(service: Server) -> dict[str, Any]:
+    return {"url": service.url, "answer_timeout_s": PATIENCE_S}
 
 
 def assert_words(texts: list[str], names: list[str]) -> None:
@@ -89,7 +107,7 @@ def test_each_sentence_comes_out_of_mqtt_in_its_words(heard: Heard) -> None:
 
 def test_every_message_is_as_the_contract_has_it(heard: Heard) -> None:
     for message in heard.received:
-        contract.check(message)
+        contract.check(message, stale_after_s=STALE_S)
     seen = {message.topic.partition("/")[0] for message in heard.received}
     # Partials are live or nothing: a recogniser that is too slow to hear along gives none.
     assert seen - {"partial"} == {
@@ -110,7 +128,8 @@ def test_after_connecting_come_online_the_state_and_an_emptied_alert_for_each_co
     assert first[0] == "status"
     assert heard.received[0].payload == "online"
     assert {"state", "muted", "alert/auth_failed", "alert/provider_keeps_data"} <= set(first)
-    assert {m.payload for m in heard.received if m.topic.startswith("alert/")} == {""}
+    alerts = [m.payload for m in heard.received if m.topic.startswith("alert/")]
+    assert [raised for raised in alerts if raised != ""] == []
 
 
 def test_all_messages_are_of_this_robot_and_of_one_run(heard: Heard) -> None:
@@ -182,13 +201,15 @@ def test_an_utterance_is_as_long_as_it_was_spoken(heard: Heard) -> None:
 def test_age_and_expiry_say_how_fresh_it_is(heard: Heard) -> None:
     for message in heard.on("transcript"):
         final = message.payload
-        assert HANGOVER_MS <= final["age_ms"] < 3000  # and the service's 250 ms
-        assert abs(message.at * 1000 - final["emit_unix_ms"]) < 1000
+        emitted_ms, age_ms = final["emit_unix_ms"], final["age_ms"]
+        assert age_ms >= HANGOVER_MS + ANSWER_MS - 50
+        assert abs(emitted_ms - final["end_unix_ms"] - age_ms) < 50  # by another clock
+        assert final["end_unix_ms"] < emitted_ms <= message.at * 1000 + 1
         expires = datetime.fromisoformat(final["expires_at"].replace("Z", "+00:00"))
         emitted = datetime.fromtimestamp(final["emit_unix_ms"] / 1000, timezone.utc)
         left = expires - emitted
         assert timedelta(seconds=1) <= left
-        assert left <= timedelta(milliseconds=5000 - final["age_ms"] + 2)
+        assert left <= timedelta(milliseconds=STALE_S * 1000 - age_ms + 2)
         assert message.expiry_s is not None
         assert message.expiry_s <= left.total_seconds() + 0.01
 
@@ -196,8 +217,8 @@ def test_age_and_expiry_say_how_fresh_it_is(heard: Heard) -> None:
 def test_latencies_are_those_of_this_utterance(heard: Heard) -> None:
     for final in heard.finals:
         latency = final["latency"]
-        assert latency["provider_ms"] < latency["end_to_publish_ms"]
-        assert 100 <= latency["provider_ms"] < 2500  # it answers after 250 ms; see UNSENT_CHECK_S
+        assert latency["provider_ms"] >= ANSWER_MS - 50
+        assert latency["provider_ms"] + HANGOVER_MS - 50 <= latency["end_to_publish_ms"]
         had_partials = any(
             m.payload["utterance_id"] == final["utterance_id"] for m in heard.on("partial")
         )
@@ -232,10 +253,10 @@ def test_the_state_follows_what_is_really_heard(heard: Heard) -> None:
 
 
 def test_a_pipe_is_heard_to_its_end(listening_service: Server, tmp_path: Path) -> None:
-    sections = {"audio": {"source": "stdin"}, "provider": {"url": listening_service.url}}
+    sections = {"audio": {"source": "stdin"}, "provider": provider(listening_service)}
     with WatchedRobot(tmp_path, sections) as robot:
         robot.speak(recordings.conversation(), pace=2.0)
-        assert robot.end_of_input() == 0, robot.log
+        assert robot.end_of_input(PATIENCE_S) == 0, robot.log
         assert_words(robot.wait_for_texts(len(WORDS)), list(WORDS))
         robot.wait_for(lambda: robot.status == "offline")
         assert_accounted(robot)
@@ -251,10 +272,8 @@ def test_a_file_is_heard_to_its_end(
 ) -> None:
     wav = recordings.write_wav(tmp_path / "all.wav", recordings.conversation(names))
     audio = {"source": "file", "path": wav, "pace": pace}
-    with WatchedRobot(
-        tmp_path, {"audio": audio, "provider": {"url": listening_service.url}}
-    ) as robot:
-        assert robot.process.wait(60) == 0, robot.log
+    with WatchedRobot(tmp_path, {"audio": audio, "provider": provider(listening_service)}) as robot:
+        assert robot.process.wait(PATIENCE_S) == 0, robot.log
         assert_words(robot.wait_for_texts(len(names)), names)
         robot.wait_for(lambda: robot.status == "offline")
         assert_accounted(robot)
@@ -265,10 +284,8 @@ def test_speech_that_the_end_of_a_file_cuts_is_answered_too(
 ) -> None:
     wav = recordings.write_wav(tmp_path / "cut.wav", recordings.pcm("goforward")[:-16_000])
     audio = {"source": "file", "path": wav, "pace": "fast"}
-    with WatchedRobot(
-        tmp_path, {"audio": audio, "provider": {"url": listening_service.url}}
-    ) as robot:
-        assert robot.process.wait(30) == 0, robot.log
+    with WatchedRobot(tmp_path, {"audio": audio, "provider": provider(listening_service)}) as robot:
+        assert robot.process.wait(PATIENCE_S) == 0, robot.log
         robot.wait_for_texts(1)
         (final,) = robot.finals
         assert final.payload["text"].startswith("go forward")
@@ -296,7 +313,7 @@ def test_auto_takes_the_only_card_whatever_its_rate(
 ) -> None:
     audio = raw(tmp_path / "mic.raw", recordings.pcm("goforward"), rate=rate, channels=channels)
     asound.card("Mic", audio=audio, rates=[rate], channels=[channels])
-    sections = {"provider": {"url": listening_service.url}}
+    sections = {"provider": provider(listening_service)}
     with WatchedRobot(tmp_path, sections, environment=asound.environment()) as robot:
         assert robot.wait_for_texts(1) == [WORDS["goforward"]]
         device = robot.state["device"]
@@ -310,7 +327,7 @@ def test_auto_with_several_cards_says_which_there_are(
 ) -> None:
     asound.card("Front")
     asound.card("Rear")
-    sections = {"provider": {"url": listening_service.url}}
+    sections = {"provider": provider(listening_service)}
     with WatchedRobot(tmp_path, sections, environment=asound.environment()) as robot:
         robot.wait_for(lambda: robot.alert("no_device"))
         assert_names_both_cards(robot)
