@@ -54,7 +54,7 @@ class Shell:
             capture_output=True,
             stdin=subprocess.DEVNULL,
             text=True,
-            timeout=30,
+            timeout=60,
             check=False,
         )
         assert "Traceback" not in done.stdout + done.stderr, done.stderr

@@ -502,6 +502,7 @@ def test_real_speech_becomes_subtitles_with_the_times_of_its_words(tmp_path: Pat
     shell = Shell(tmp_path)
     with Server(recognizer=PocketSphinx()) as server:
         shell.environ |= {"ELEVENLABS_API_KEY": "k", "SCRIBED_PROVIDER__URL": server.url}
+        shell.environ["SCRIBED_PROVIDER__ANSWER_TIMEOUT_S"] = "60"  # it shares a busy machine
         path = recordings.DIRECTORY / "goforward.wav"
         said = shell.scribed("transcribe", "--format", "jsonl", path)
         (line,) = map(json.loads, said.out.splitlines())
