@@ -66,14 +66,14 @@ class Provider:
         settings, key = self._settings, self._key()
         match settings.name:
             case "elevenlabs":
-                from scribed.uplink.providers.elevenlabs import (  # noqa: PLC0415
+                from scribed.uplink.providers.elevenlabs import (
                     ElevenLabsSession,
                 )
 
                 token = self._token(key)
                 return ElevenLabsSession(settings, key, token=token, previous_text=previous_text)
             case "openmind":
-                from scribed.uplink.providers.openmind import OpenMindSession  # noqa: PLC0415
+                from scribed.uplink.providers.openmind import OpenMindSession
 
                 return OpenMindSession(settings, key)
 
@@ -89,7 +89,7 @@ class Provider:
     def _token(self, key: str) -> str:
         if self._settings.elevenlabs.auth == "key":
             return ""
-        from scribed.service.tokens import mint  # noqa: PLC0415 -- http.client, by need
+        from scribed.service.tokens import mint  # http.client, by need
 
         return mint(self._settings, key or None, tls=self._tls)
 
@@ -112,7 +112,7 @@ def vad(config: Config) -> Callable[[], Judge]:
     Where the neural library is absent, or does not load, the noise floor alone is the second stage;
     the journal says so.
     """
-    from scribed.capture.vad import WebRtcVad  # noqa: PLC0415 -- only where the gate runs
+    from scribed.capture.vad import WebRtcVad  # only where the gate runs
 
     if config.vad.engine == "webrtc":
         return lambda: WebRtcVad(config.vad.aggressiveness)
@@ -120,7 +120,7 @@ def vad(config: Config) -> Callable[[], Judge]:
 
 
 def _two_stage(config: Config, first: Vad) -> Judge:
-    from scribed.capture import silero  # noqa: PLC0415 -- by need
+    from scribed.capture import silero  # by need
 
     frame_ms = config.audio.frame_ms
     confirmation, problem = None, None
@@ -162,12 +162,12 @@ def conditioner(audio: Audio) -> Conditioner | None:
     """
     shared: list[Stage] = []
     if audio.high_pass:
-        from scribed.capture.shaping import HighPass  # noqa: PLC0415
+        from scribed.capture.shaping import HighPass
 
         corner_hz = CORNER_HZ if audio.high_pass is True else audio.high_pass
         shared.append(HighPass(corner_hz, audio.gain_db))
     elif audio.gain_db:
-        from scribed.capture.shaping import Gain  # noqa: PLC0415
+        from scribed.capture.shaping import Gain
 
         shared.append(Gain(audio.gain_db))
     for_gate, for_uplink = (
@@ -225,7 +225,7 @@ Encoder = Callable[[Iterable[Family], str], tuple[bytes, str]]
 def _encoder(settings: MetricsSection) -> Encoder | None:
     if not settings.listen:
         return None
-    from scribed.exposition import encoded  # noqa: PLC0415 -- an optional dependency
+    from scribed.exposition import encoded  # an optional dependency
 
     return encoded
 
@@ -233,7 +233,7 @@ def _encoder(settings: MetricsSection) -> Encoder | None:
 def _cleaner(auto_gain: bool, noise_suppression: bool) -> Stage | None:
     if not (auto_gain or noise_suppression):
         return None
-    from scribed.capture.cleaning import Cleaner  # noqa: PLC0415 -- an optional dependency
+    from scribed.capture.cleaning import Cleaner  # an optional dependency
 
     return Cleaner(auto_gain=auto_gain, noise_suppression=noise_suppression)
 
@@ -253,7 +253,7 @@ def stall_s(audio: Audio) -> float:
     """How long the source may be silent: a stream comes in bursts, and has its own patience."""
     if audio.source != "url":
         return audio.stall_s
-    from scribed.capture.sources.ffmpeg import PATIENCE_S  # noqa: PLC0415
+    from scribed.capture.sources.ffmpeg import PATIENCE_S
 
     return max(audio.stall_s, PATIENCE_S + 1.0)
 
@@ -275,21 +275,21 @@ def source(audio: Audio) -> Callable[[], Source]:
 def _open(audio: Audio) -> Source:
     match audio.source:
         case "alsa":
-            from scribed.capture.sources.alsa import AlsaSource  # noqa: PLC0415
+            from scribed.capture.sources.alsa import AlsaSource
 
             return AlsaSource(audio)
         case "file" if _is_wav(audio.path):
-            from scribed.capture.sources.pcm import FileSource  # noqa: PLC0415
+            from scribed.capture.sources.pcm import FileSource
 
             return FileSource(audio)
         case "stdin":
             if sys.stdin is None:  # closed at the start: descriptor 0 is one of our own by now
                 raise SourceError(STDIN_CLOSED)
-            from scribed.capture.sources.pcm import StdinSource  # noqa: PLC0415
+            from scribed.capture.sources.pcm import StdinSource
 
             return StdinSource(audio)
         case "file" | "url":
-            from scribed.capture.sources.ffmpeg import FfmpegSource  # noqa: PLC0415
+            from scribed.capture.sources.ffmpeg import FfmpegSource
 
             return FfmpegSource(audio)
 

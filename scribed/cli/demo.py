@@ -50,7 +50,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run the demo; 0 where every command came out of MQTT as text."""
     # The stand-in and its recogniser take half a second and are an extra: only now.
-    from scribed.demo.scene import scene  # noqa: PLC0415
+    from scribed.demo.scene import scene
 
     for number in (signal.SIGTERM, signal.SIGHUP):  # they too leave nothing behind
         signal.signal(number, signal.default_int_handler)
@@ -94,8 +94,8 @@ class _Play:
 
     def say(self, phrase: str) -> Any:
         """Speak, wait for the transcript, show everything meanwhile."""
-        from scribed.demo.account import Heard  # noqa: PLC0415
-        from scribed.demo.voice import speak  # noqa: PLC0415
+        from scribed.demo.account import Heard
+        from scribed.demo.voice import speak
 
         wav = Path(self._staged.directory) / "phrase.wav"
         speak(phrase, wav)
@@ -114,7 +114,7 @@ class _Play:
         return Heard(phrase, last.payload["norm"], last.at * 1000 - last.payload["end_unix_ms"])
 
     def table(self, heard: list[Any], listened_s: float) -> str:
-        from scribed.demo.account import table  # noqa: PLC0415
+        from scribed.demo.account import table
 
         return table(heard, self._staged.service.stats.wire_bytes, listened_s)
 

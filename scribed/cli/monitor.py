@@ -107,7 +107,7 @@ def _is_screen() -> bool:
 def _screen() -> Iterator[Callable[[Look], None]]:
     """The terminal, taken over. Raises `ScribedError` without rich."""
     try:
-        from scribed.monitor.screen import Screen  # noqa: PLC0415 -- an extra: only who draws needs it
+        from scribed.monitor.screen import Screen  # an extra: only who draws needs it
     except ImportError as exc:
         raise ScribedError(
             "monitor: drawing needs rich, which is not installed: pip install 'scribed[monitor]' "

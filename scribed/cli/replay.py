@@ -149,7 +149,7 @@ def _print(recording: Recording, said: dict[str, Any], found: Decisions, *, chan
 
 
 def _why(recording: Recording) -> str:
-    from scribed import __version__  # noqa: PLC0415 -- only for this line
+    from scribed import __version__  # only for this line
 
     if recording.stand is None:
         return "it begins in the middle of something: how the gate stood there is not in it"

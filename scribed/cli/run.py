@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
             extra = kinds.CONFIG_INVALID(error=exc, exit_status=int(status))
         logger.critical("%s", exc, extra=extra)
         return status
-    except Exception as exc:
+    except Exception as exc:  # the last door where the journal hears us: a bug is told as one
         what = f"{type(exc).__name__}: {exc}"
         logger.critical("bug", exc_info=True, extra=kinds.BUG(worker="main", error=what))
         return ExitStatus.BUG

@@ -150,7 +150,7 @@ def run(args: argparse.Namespace) -> int:
         return ExitStatus.OK
     _refuse_contradictions(args)
     wrong = _faults(args)
-    from scribed.simulate.server import Server  # noqa: PLC0415 -- websockets may be missing
+    from scribed.simulate.server import Server  # websockets may be missing
 
     lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()  # None: stop. Safe in a handler
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -216,7 +216,7 @@ def _faults(args: argparse.Namespace) -> list[faults.Fault]:
 def _recognizer(args: argparse.Namespace) -> MakeRecognizer:
     if args.script is not None:
         return Script.read(args.script)
-    from scribed.simulate.recognizers import pocketsphinx  # noqa: PLC0415 -- likewise
+    from scribed.simulate.recognizers import pocketsphinx  # likewise
 
     return pocketsphinx.PocketSphinx()
 

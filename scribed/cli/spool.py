@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         _do(args, lambda question: instances.ask(args.instance, "spool", question))
     except NoDaemon as exc:
-        from scribed.cli import stopped  # noqa: PLC0415 -- SQLite, only where it is needed
+        from scribed.cli import stopped  # SQLite, only where it is needed
 
         with stopped.spool(args.instance, otherwise=exc) as answer:
             _do(args, answer)

@@ -148,7 +148,7 @@ class Wire:
     def _read(self) -> None:
         self._client.loop_read()
         # Without this a command of 256 MiB would be in memory before anybody could refuse it.
-        del self._client._in_packet["packet"][KEPT_BYTES:]  # noqa: SLF001
+        del self._client._in_packet["packet"][KEPT_BYTES:]  # noqa: SLF001 -- no other way in
 
     def publish(self, message: Message) -> int:
         """Write `message`; return the packet identifier that its `Acknowledged` will carry."""
@@ -441,7 +441,7 @@ _know_all_refusals()
 
 def _properties(packet_type: int, **values: Any) -> Properties:
     """The MQTT 5 properties `values` for a packet, without those that are None."""
-    properties = Properties(packet_type)  # type: ignore[no-untyped-call]
+    properties = Properties(packet_type)  # type: ignore[no-untyped-call] # the only one
     for name, value in values.items():
         if value is not None:
             setattr(properties, name, value)

@@ -61,7 +61,7 @@ class Engine(threading.Thread):
             recognizer = self._make()
             with contextlib.closing(recognizer):
                 self._listen(recognizer)
-        except Exception:
+        except Exception:  # whatever a recogniser raises ends its sessions, not the stand-in
             logger.exception("the recognizer failed")
             self._report(None)
 

@@ -159,7 +159,8 @@ class Server:
     @property
     def url(self) -> str:
         """`ws://HOST:PORT` or `wss://HOST:PORT`, without a path; after `start`."""
-        host = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(self._host, self._host)  # noqa: S104
+        any_host = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 -- compared
+        host = any_host.get(self._host, self._host)
         host = f"[{host}]" if ":" in host else host
         return f"{'ws' if self._tls is None else 'wss'}://{host}:{self._port}"
 
@@ -183,7 +184,7 @@ class Server:
     def _run(self) -> None:
         try:
             asyncio.run(self._serve())
-        except BaseException as error:
+        except BaseException as error:  # raised by `start()`, in whose name it runs
             if self._started.done():
                 raise
             self._started.set_exception(error)
@@ -251,7 +252,7 @@ class Server:
                 await conversation.run()
             finally:
                 self._conversations.discard(conversation)
-        except Exception:
+        except Exception:  # websockets would log it below the level that is shown
             logger.exception("a bug of the simulator ended a session")
             raise
 

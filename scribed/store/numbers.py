@@ -40,7 +40,8 @@ class Numbers:
             self._unreserved, self._retry_at = next_seq, now + RETRY_S
             why = f"the state directory cannot be written: {exc.strerror}"
             self._troubles.numbers = why
-            logger.error("%s", why, extra=kinds.STATE_UNWRITABLE(error=why))  # noqa: TRY400
+            extra = kinds.STATE_UNWRITABLE(error=why)
+            logger.error("%s", why, extra=extra)  # noqa: TRY400 -- no bug: the line says all
         else:
             self._unreserved = self._troubles.numbers = None
         self._books.remember(Remember(SEQ_END, str(end)))

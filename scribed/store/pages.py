@@ -75,7 +75,8 @@ class Restating:
             except LedgerError as exc:
                 left = len(numbers) - start
                 extra = kinds.NOT_RESTATED(finals=left, error=exc)
-                logger.error("%d final(s) are not restated: %s", left, exc, extra=extra)  # noqa: TRY400
+                words = "%d final(s) are not restated: %s"
+                logger.error(words, left, exc, extra=extra)  # noqa: TRY400 -- no bug: the line says all
                 break
             yield Restated(token, tuple(items), last=start + PAGE >= len(numbers))
         yield Restated(token, ())  # unless the last one was taken: nobody asks again then

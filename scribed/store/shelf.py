@@ -74,7 +74,8 @@ class Shelf:
         except OSError as exc:
             why = exc.strerror or str(exc)
             extra = kinds.AUDIO_UNREADABLE(utterance_id=id, error=why)
-            logger.error("utterance %s cannot be read: %s", id, why, extra=extra)  # noqa: TRY400
+            words = "utterance %s cannot be read: %s"
+            logger.error(words, id, why, extra=extra)  # noqa: TRY400 -- no bug: the line says all
             if self.utterances.quarantine(id, why) is not None:
                 self.quarantined += 1
             self._tell(Gone(id, Outcome.FAILED))

@@ -100,7 +100,7 @@ class Sound:
         return self._open_path()
 
     def _open_device(self) -> Source:
-        from scribed.capture.sources.alsa import AlsaSource  # noqa: PLC0415 -- libasound, by need
+        from scribed.capture.sources.alsa import AlsaSource  # libasound, by need
 
         return AlsaSource(self._form(source="alsa", device=self.asked.removeprefix(ALSA)))
 
@@ -108,23 +108,23 @@ class Sound:
         if sys.stdin is None:
             raise SourceError("standard input is closed")
         if self._kind is None:
-            from scribed.capture.sources.pcm import StdinSource  # noqa: PLC0415
+            from scribed.capture.sources.pcm import StdinSource
 
             return StdinSource(self._form(source="stdin"))
-        from scribed.capture.sources.ffmpeg import FfmpegSource  # noqa: PLC0415
+        from scribed.capture.sources.ffmpeg import FfmpegSource
 
         self._opened = FfmpegSource(self._form(source="url", rate=0, channels=0), stdin=0)
         return self._opened
 
     def _open_path(self) -> Source:
         if not self.may_be_live and (length_s := wav_seconds(self.asked)) is not None:
-            from scribed.capture.sources.pcm import FileSource  # noqa: PLC0415
+            from scribed.capture.sources.pcm import FileSource
 
             form = self._form(source="file", path=self.asked, rate=0, channels=0)
             self._opened = FileSource(form)
             self.duration_s = length_s
             return self._opened
-        from scribed.capture.sources.ffmpeg import FfmpegSource  # noqa: PLC0415
+        from scribed.capture.sources.ffmpeg import FfmpegSource
 
         opened = FfmpegSource(self._form(source="url", path=self.asked, rate=0, channels=0))
         self.duration_s, self.is_live = opened.duration_s, opened.live

@@ -102,7 +102,8 @@ class Connection:
         except (OSError, ValueError) as exc:  # ValueError: what cannot be a host's name
             raise TransportError(f"{host}: {_words(exc)}") from exc
         self._ws = websocket.WebSocket(skip_utf8_validation=True, enable_multithread=False)
-        self._ws.frame_buffer = _LimitedFrames(self._ws._recv, skip_utf8_validation=True)  # noqa: SLF001
+        recv = self._ws._recv  # noqa: SLF001 -- what its own buffer reads with
+        self._ws.frame_buffer = _LimitedFrames(recv, skip_utf8_validation=True)
         guard = HandshakeSocket(sock, deadline)
         try:
             self._ws.connect(

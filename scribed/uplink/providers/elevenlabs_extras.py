@@ -40,14 +40,14 @@ class Found(msgspec.Struct, gc=False):
 class Extra(msgspec.Struct):
     """Every field of the messages above; which are there depends on the type."""
 
-    text: Optional[str] = None  # noqa: UP045 -- msgspec evaluates it, also on 3.10
-    entities: Optional[list[Found]] = None  # noqa: UP045
-    redacted_text: Optional[str] = None  # noqa: UP045
-    edited_text: Optional[str] = None  # noqa: UP045
-    words: Optional[list[Token]] = None  # noqa: UP045
-    warning: Optional[str] = None  # noqa: UP045
-    from_speaker_id: Optional[str] = None  # noqa: UP045
-    to_speaker_id: Optional[str] = None  # noqa: UP045
+    text: Optional[str] = None
+    entities: Optional[list[Found]] = None
+    redacted_text: Optional[str] = None
+    edited_text: Optional[str] = None
+    words: Optional[list[Token]] = None
+    warning: Optional[str] = None
+    from_speaker_id: Optional[str] = None
+    to_speaker_id: Optional[str] = None
 
 
 class _Started(msgspec.Struct):

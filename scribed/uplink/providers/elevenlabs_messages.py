@@ -113,10 +113,10 @@ class Token(msgspec.Struct, gc=False):
     """One element of `words`: a word, the space between two, or an audio event."""
 
     text: str = ""
-    start: Optional[float] = None  # noqa: UP045 -- msgspec evaluates it, also on 3.10
-    end: Optional[float] = None  # noqa: UP045
+    start: Optional[float] = None
+    end: Optional[float] = None
     type: str = "word"
-    logprob: Optional[float] = None  # noqa: UP045
+    logprob: Optional[float] = None
     speaker_id: Any = None
 
 
@@ -124,11 +124,11 @@ class Message(msgspec.Struct, gc=False):
     """Every field that is read, of whatever type of message; others are tolerated."""
 
     message_type: str = ""
-    text: Optional[str] = None  # noqa: UP045
-    error: Optional[str] = None  # noqa: UP045
-    session_id: Optional[str] = None  # noqa: UP045
-    language_code: Optional[str] = None  # noqa: UP045
-    words: Optional[list[Token]] = None  # noqa: UP045
+    text: Optional[str] = None
+    error: Optional[str] = None
+    session_id: Optional[str] = None
+    language_code: Optional[str] = None
+    words: Optional[list[Token]] = None
 
 
 class _Kind(msgspec.Struct):

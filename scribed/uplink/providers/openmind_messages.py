@@ -63,17 +63,17 @@ class Message(NamedTuple):
 class _Fields(msgspec.Struct, gc=False):
     """Every field that is read; the others, as `time` of the server's clock, are tolerated."""
 
-    type: Optional[str] = None  # noqa: UP045 -- msgspec evaluates it, also on 3.10
-    asr_reply: Optional[str] = None  # noqa: UP045
-    message: Optional[str] = None  # noqa: UP045
-    error: Optional[str] = None  # noqa: UP045
-    clientId: Optional[str] = None  # noqa: N815, UP045
+    type: Optional[str] = None
+    asr_reply: Optional[str] = None
+    message: Optional[str] = None
+    error: Optional[str] = None
+    clientId: Optional[str] = None  # noqa: N815 -- the wire's name
 
 
 class _Type(msgspec.Struct):
     """What is left of a message that cannot be read."""
 
-    type: Optional[str] = None  # noqa: UP045
+    type: Optional[str] = None
 
 
 _DECODER = msgspec.json.Decoder(_Fields)
