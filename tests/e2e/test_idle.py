@@ -21,6 +21,8 @@ from tests.parts.robot import Robot, silence
 WATCHED_S = 5.0
 WAKE_UPS_PER_S = 15
 """Capture reads ten times a second; all else together has the rest."""
+SPEAKING_PER_S = 55
+"""Ten reads and ten chunks, each told to the uplink and the store: 35 were counted."""
 ALONE_PER_S = 10
 """Without a microphone, a broker and a service: one tries to open it, one to connect."""
 WIRE_SHARE = 1.45
@@ -71,6 +73,20 @@ def test_in_silence_it_sleeps(cloud: Cloud, tmp_path: Path) -> None:
         assert per_s <= WAKE_UPS_PER_S
         assert per_s >= 5, "it does not listen"
     assert cloud.connections == 0
+
+
+def test_while_somebody_speaks_it_wakes_for_what_there_is_to_do(
+    cloud: Cloud, tmp_path: Path, command: bytes
+) -> None:
+    with WatchedRobot(tmp_path, configuration(cloud.url)) as robot:
+        robot.speak(silence(0.2) + command)
+        robot.wait_for(lambda: robot.link.get("state") == "connected")
+        before, began = wake_ups(robot.process.pid), time.monotonic()
+        robot.speak(command * 2)
+        per_s = (wake_ups(robot.process.pid) - before) / (time.monotonic() - began)
+        assert 10 < per_s <= SPEAKING_PER_S
+        robot.speak(silence(1.0))
+        robot.wait_for_texts(1)
 
 
 def test_without_a_microphone_a_broker_and_a_service_it_sleeps(tmp_path: Path) -> None:
