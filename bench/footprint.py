@@ -19,8 +19,10 @@ from pathlib import Path
 from bench import running
 from bench.beside import ANSWER_S, NEURAL, QUIET, SCRIBED
 from bench.commands import faint_noise, speech_without_pauses
-from bench.cost import Cost, cost, spread
-from bench.tables import Table, add_json, show
+from bench.cost import Cost, all_of, cost, spread
+from bench.peers.installed import NotInstalledError
+from bench.peers.listeners import PEERS, listening
+from bench.tables import Cell, Table, add_json, show
 from scribed.demo.broker import Broker
 
 LIBRARIES = "import websocket, paho.mqtt.client, webrtcvad"
@@ -68,9 +70,24 @@ def measure(times: int) -> Table:
     alone = (spread(libraries, 0), "", "", "", _modules(LIBRARIES))
     says = (
         f"{times} starts of each in turn: medians, and from the least to the most. Modules are "
-        "those imported before the configuration is read."
+        "those imported before the configuration is read. The others are ready when they say that "
+        "they listen; what each does is said under Silence."
     )
-    return Table("Footprint", says, COLUMNS, {**found, ALONE: alone})
+    peers = {name: _peer(name, times) for name in PEERS}
+    return Table("Footprint", says, COLUMNS, {**found, ALONE: alone, **peers})
+
+
+def _peer(name: str, times: int) -> tuple[Cell, ...]:
+    """A peer's row: until it says that it listens, and what it has in memory then."""
+    ready_ms, megabytes = [], []
+    try:
+        for _ in range(times):
+            with tempfile.TemporaryDirectory() as home, listening(name, Path(home)) as peer:
+                ready_ms.append(1000 * peer.took_s)
+                megabytes.append(all_of(peer.pids).rss_mb)
+    except (NotInstalledError, TimeoutError) as exc:
+        return f"not here: {exc}", "", "", "", ""
+    return spread(ready_ms, 0), spread(megabytes), "", "", ""
 
 
 def _start(name: str, home: Path, url: str, port: int, speech: bytes) -> tuple[float, Cost, Cost]:

@@ -1,4 +1,4 @@
-"""`python -m scribed` that notes when it reads its standard input, for `scripts/bench live`.
+"""`bench/plain.py` that notes when it reads its standard input, for `scripts/bench live`.
 
 The file named by $BENCH_READS has a line for each read: when (monotonic seconds), and how many
 bytes had been read by then.
@@ -11,7 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-from scribed.cli import main
+from bench import plain
 
 if __name__ == "__main__":
     notes = Path(os.environ["BENCH_READS"]).open("w", buffering=1, encoding="ascii")  # noqa: SIM115
@@ -27,4 +27,4 @@ if __name__ == "__main__":
         return some
 
     os.read = noting
-    sys.exit(main())
+    sys.exit(plain.main())

@@ -78,6 +78,7 @@ class Running:
 
     process: subprocess.Popen[bytes]
     pids: list[int]
+    took_s: float  #: until it listened
 
 
 @contextlib.contextmanager
@@ -90,6 +91,7 @@ def listening(name: str, directory: Path) -> Iterator[Running]:
     python = environment(name, peer.packages)
     log = directory / "stderr"
     with contextlib.ExitStack() as stack:
+        begun = time.monotonic()
         process = subprocess.Popen(
             [str(python), *peer.command(directory)],
             stdin=subprocess.PIPE,
@@ -99,9 +101,10 @@ def listening(name: str, directory: Path) -> Iterator[Running]:
         )
         stack.callback(_end, process)
         _wait_for(peer.ready, log, process)
+        took_s = time.monotonic() - begun
         if peer.served:
             stack.enter_context(Home(directory / SOCKET, START_S))
-        yield Running(process, [process.pid, *_children(process.pid)])
+        yield Running(process, [process.pid, *_children(process.pid)], took_s)
 
 
 def _environment(directory: Path) -> dict[str, str]:
