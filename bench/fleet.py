@@ -37,6 +37,8 @@ WARM_S = 5.0
 PLAIN, TLS = "plain", "TLS"
 TAIL_S, LEAST_S = 2.0, 5.0
 """The counting ends before the load does."""
+TELLING_S, PAUSE_S = 2.0, 0.3
+"""How long until mosquitto tells its counts again, at most, and how long it pauses then."""
 HEADER = 5
 """Bytes of a small PUBLISH beside topic and payload."""
 
@@ -121,26 +123,37 @@ def _round(scene: Scene, *, tls: bool) -> dict[str, float]:
 
 
 class Counts:
-    """mosquitto's own, told every second; and what of them is this telling."""
+    """mosquitto's own, told every second, one topic after the other; and what of them is this."""
 
     def __init__(self, watch: Watch) -> None:
         self._watch, self._said = watch, {"own": 0.0, "own bytes": 0.0}
 
     def follow(self, seconds: float) -> None:
-        """Hear for so long, and on to the next telling."""
-        deadline = time.monotonic() + seconds
-        told = False
-        while time.monotonic() < deadline or not told:
-            for message in self._watch.heard(1.0):
-                name = message.topic.removeprefix("$SYS/broker/")
-                self._said["own"] += 1
-                self._said["own bytes"] += HEADER + len(message.topic) + len(message.payload)
-                with contextlib.suppress(ValueError):
-                    self._said[name] = float(message.payload)
-                told = told or time.monotonic() >= deadline
+        """Hear for so long, and on to the end of the next telling."""
+        self._hear(time.monotonic() + seconds)
+        while not self._take(TELLING_S):
+            pass
+        self._said["at"] = time.monotonic()
+        while self._take(PAUSE_S):
+            pass
 
     def now(self) -> dict[str, float]:
-        return {**self._said, "at": time.monotonic()}
+        return dict(self._said)
+
+    def _hear(self, until: float) -> None:
+        """Hear until then, and on to the next pause."""
+        while self._take(PAUSE_S) or time.monotonic() < until:
+            pass
+
+    def _take(self, within_s: float) -> bool:
+        messages = self._watch.heard(within_s)
+        for message in messages:
+            name = message.topic.removeprefix("$SYS/broker/")
+            self._said["own"] += 1
+            self._said["own bytes"] += HEADER + len(message.topic) + len(message.payload)
+            with contextlib.suppress(ValueError):
+                self._said[name] = float(message.payload)
+        return bool(messages)
 
 
 def _broker(directory: Path, robot_count: int, *, tls: bool) -> Broker:

@@ -60,8 +60,8 @@ def unreachable(exc: OSError | ValueError, mqtt: Mqtt, timeout_s: float) -> Brok
 def no_websocket(mqtt: Mqtt) -> BrokerError:
     """Something answers there, and not as a broker's WebSocket does."""
     return BrokerError(
-        f"{where(mqtt)} opens no WebSocket at {mqtt.path or '/mqtt'}; correct mqtt.port or "
-        "mqtt.path, or let mqtt.transport be tcp"
+        f"{where(mqtt)} opens no WebSocket at {mqtt.path or '/mqtt'}; correct mqtt.port, "
+        "mqtt.path or mqtt.transport"
     )
 
 
