@@ -62,7 +62,7 @@ def parser(chosen: str) -> argparse.ArgumentParser:
 
 
 def _asked_to_stop(_number: int, _frame: FrameType | None) -> None:
-    """SIGTERM before the command has its own way to end, while it is still importing."""
+    """SIGTERM before the command has its own way to end."""
     raise SystemExit(ExitStatus.OK)
 
 
@@ -86,9 +86,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return its exit status. What the user did wrong is one line on stderr."""
     _fill_descriptors()
     words = sys.argv[1:] if argv is None else list(argv)
-    signal.signal(signal.SIGTERM, _asked_to_stop)
     try:
         args = parser(words[0] if words else "").parse_args(words)
+        signal.signal(signal.SIGTERM, _asked_to_stop)
+        if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         return int(args.run(args))
     except ScribedError as exc:
         for line in str(exc).splitlines():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 from pathlib import Path
 
@@ -112,3 +113,20 @@ def test_a_reader_that_goes_away_is_no_bug(shell: Shell) -> None:
     assert process.returncode == 1
     assert "Traceback" not in err
     assert "Exception" not in err
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("imported", ["argparse", "msgspec"])
+def test_who_asks_it_to_stop_while_it_imports_sees_it_gone(
+    shell: Shell, imported: str, how: signal.Signals
+) -> None:
+    shell.write(f"slow/{imported}.py", "import signal\nprint('here', flush=True)\nsignal.pause()\n")
+    environ = {**shell.environ, "PYTHONPATH": f"{shell.home}/slow:{shell.environ['PYTHONPATH']}"}
+    with subprocess.Popen(
+        [*COMMAND, "monitor"], env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"here\n"
+        process.send_signal(how)
+        assert process.communicate(timeout=20) == (b"", b"")
+    assert process.returncode == 0
