@@ -188,7 +188,7 @@ class Transcription:
         task.is_over = True
         untold = job.order.untold
         is_whole = job.is_complete and all(each.outcome is not None for each in untold)
-        can_go_on = sound.repeats and not is_whole
+        can_go_on = sound.repeats and (task.outlet.is_broken or not is_whole)
         try:
             task.outlet.close(complete=not can_go_on)
         except ScribedError as exc:

@@ -327,6 +327,23 @@ def test_what_standard_output_cannot_take_is_told_and_how_to_go_on(
     assert f"go on with: scribed transcribe --language de {path} --start 0.000" in done.stderr
 
 
+def test_the_last_words_too_are_said_again_where_they_could_not_be_written(
+    shell: Shell, cloud: Cloud, talk: bytes
+) -> None:
+    path = speak(shell, talk[: 27 * 3200])  # one phrase
+    deaf = cloud.always.deaf = threading.Event()
+    with Path("/dev/full").open("wb") as full:
+        process = subprocess.Popen(
+            [*COMMAND, "transcribe", str(path)],
+            cwd=shell.home, env=shell.environ, stdout=full, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        cloud.wait_for(lambda: cloud.connections > 0, 20)
+        deaf.set()
+        _, said = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert f"go on with: scribed transcribe {path} --start 0.000" in said
+
+
 def test_letters_that_the_terminal_does_not_have_are_escaped(
     shell: Shell, cloud: Cloud, talk: bytes
 ) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
+import threading
 from pathlib import Path
 
 import pytest
 
 from tests.cli.shell import COMMAND, Shell
-from tests.faults.cloud import Cloud
+from tests.faults.cloud import AFTER_COMMIT, Cloud
 from tests.transcribe.recording import Recording, assert_told_once, told
 
 
@@ -132,12 +133,20 @@ def test_two_runs_at_once_do_not_break_one_file(
     shell: Shell, cloud: Cloud, recording: Recording
 ) -> None:
     path = recording.save(shell.home / "talk.wav")
-    process = begin(shell, path, "-o", "talk.txt", "--speed", "8")
-    cloud.wait_for(lambda: cloud.commits, 20)
+    others_were = threading.Event()
+
+    def hold_the_second() -> None:
+        cloud.trap = (AFTER_COMMIT, lambda: others_were.wait(60))
+
+    cloud.trap = (AFTER_COMMIT, hold_the_second)
+    shell.environ["SCRIBED_PROVIDER__ANSWER_TIMEOUT_S"] = "60"
+    process = begin(shell, path, "-o", "talk.txt")
+    cloud.wait_for(lambda: len(cloud.commits) == 2, 20)
     for more in ([], ["--resume"]):
         said = shell.scribed("transcribe", path, "-o", "talk.txt", *more)
         assert said.status == 1
         assert "another run is writing it" in said.err or "is not finished" in said.err
+    others_were.set()
     ended(process)
     assert process.returncode == 0
     assert_told_once(recording, (shell.home / "talk.txt").read_text())
