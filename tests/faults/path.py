@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import concurrent.futures
 import ctypes
+import ipaddress
 import os
 import shutil
 import socket
 import subprocess
 import threading
 
-NEAR, FAR = "198.18.{}.1", "198.18.{}.2"
-"""Of the block that RFC 2544 sets aside for tests of networks."""
+BLOCK = ipaddress.ip_network("198.18.0.0/15")
+"""What RFC 2544 sets aside for tests of networks: each process has a network of four of it."""
 BURST = 1600
 """Bytes that go through at once: one packet."""
 QUEUE_S = 4.0
@@ -32,9 +33,9 @@ class Path:
     """A context manager; entering it raises `NoPath`. It ends with the process in any case."""
 
     def __init__(self) -> None:
-        subnet = os.getpid() % 256
-        self.host = FAR.format(subnet)  #: the address of the far host
-        self._near_address = NEAR.format(subnet)
+        network = BLOCK[4 * os.getpid() % BLOCK.num_addresses]
+        self.host = str(network + 2)  #: the address of the far host
+        self._near_address = str(network + 1)
         self._near, self._far = f"scribed{os.getpid()}", "far"
         # Its one thread lives in the other namespace, which lives as long as it or a socket there.
         self._there = concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix="far")
