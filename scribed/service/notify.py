@@ -1,28 +1,36 @@
-"""What systemd is told: readiness, status, watchdog, the end. Outside of it, nothing happens."""
+"""What systemd is told: readiness, status, watchdog, the end. Outside of it, nothing happens.
+
+The protocol of sd_notify(3), which would wait for room without a bound where nobody reads: an ear
+does not stop for that. A status or a sign of life that does not fit is dropped, a newer one comes;
+the others are owed, and go with what is told next.
+"""
 
 from __future__ import annotations
 
-import contextlib
 import os
+import socket
 import time
 
 from scribed import clock
-from systemd import daemon
 
 EXTEND_S = 30.0
 """How much longer than what is known of a start may take, while it makes progress."""
 PROGRESS_S = 1.0
 """How often a long start says that it makes progress."""
+ROOM_S = 0.5
+"""How long to wait for room for what is owed."""
+
+_owed: list[str] = []
 
 
 def ready(status: str) -> None:
     """Configuration valid, store recovered, threads running; or a reload is over."""
-    _tell(f"READY=1\nSTATUS={status}")
+    _owe(f"READY=1\nSTATUS={status}")
 
 
 def reloading() -> None:
     """A changed configuration is being taken; `ready()` says that this is done."""
-    _tell(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
+    _owe(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
 
 
 def starting(what: str, takes_s: float = 0.0) -> None:
@@ -59,7 +67,7 @@ def alive() -> None:
 
 def stopping() -> None:
     """The end has begun."""
-    _tell("STOPPING=1")
+    _owe("STOPPING=1")
 
 
 def watchdog_s() -> float | None:
@@ -69,7 +77,32 @@ def watchdog_s() -> float | None:
     return int(microseconds) / 1e6 if microseconds.isdigit() and for_us else None
 
 
-def _tell(message: str) -> None:
-    """Say it if anybody listens: a socket that is gone must not end an ear that hears."""
-    with contextlib.suppress(OSError):
-        daemon.notify(message)
+def _owe(message: str) -> None:
+    """Say it now, or with what is said next."""
+    _owed.append(message)
+    _tell()
+
+
+def _tell(message: str = "") -> None:
+    """Say it, after what is owed, if anybody listens: what nobody hears must not end the ear."""
+    while _owed and _sent(_owed[0], ROOM_S):
+        del _owed[0]
+    if message and not _owed:
+        _sent(message, 0.0)
+
+
+def _sent(message: str, wait_s: float) -> bool:
+    """False: there was no room for it."""
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if not address.startswith(("/", "@")):
+        return True
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as to:
+        try:
+            to.connect(address.replace("@", "\0", 1) if address[0] == "@" else address)
+            to.settimeout(wait_s)
+            to.send(message.encode())
+        except (BlockingIOError, TimeoutError):
+            return False
+        except OSError:  # nobody is there
+            return True
+    return True
