@@ -46,7 +46,7 @@ COMMANDS = {
 
 
 def parser(chosen: str) -> argparse.ArgumentParser:
-    """The command line, with the options of the `chosen` command: only its file is imported."""
+    """The command line: of the `chosen` command alone, whose file is imported, or of all."""
     top = argparse.ArgumentParser(
         prog="scribed",
         description="The speech ear for robots: microphone in, committed transcripts out on MQTT.",
@@ -54,16 +54,30 @@ def parser(chosen: str) -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"scribed {__version__}")
     subparsers = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    if chosen in COMMANDS:
+        command = subparsers.add_parser(chosen)
+        importlib.import_module(f"scribed.cli.{chosen}").configure(command)
+        return top
     for name, summary in COMMANDS.items():
-        command = subparsers.add_parser(name, help=summary)
-        if name == chosen:
-            importlib.import_module(f"scribed.cli.{name}").configure(command)
+        subparsers.add_parser(name, help=summary)
     return top
 
 
 def _asked_to_stop(_number: int, _frame: FrameType | None) -> None:
     """SIGTERM before the command has its own way to end."""
     raise SystemExit(ExitStatus.OK)
+
+
+def leave_when_asked() -> None:
+    """Until a command serves them itself SIGTERM and SIGINT end the process, at once: an exception
+    in the middle of its own imports may be told as a bug, or be swallowed."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _leave)
+
+
+def _leave(_number: int, _frame: FrameType | None) -> None:
+    os._exit(ExitStatus.OK)
 
 
 def _fill_descriptors() -> None:

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 from scribed import clock, kinds
-from scribed.cli import loading
+from scribed.cli import leave_when_asked, loading
 from scribed.config import Config
 from scribed.daemon import Daemon
 from scribed.ending import leave
@@ -46,6 +46,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the daemon; where it can be started the process ends with its exit status."""
+    leave_when_asked()  # until the daemon serves them
     faulthandler.enable()
     _keep_out_of_core_files()
     # Until it is served: it would end us, and systemd takes such an end for somebody's wish.
