@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
 from scribed.config import Config
 from scribed.configfile import flatten
@@ -83,8 +83,7 @@ EFFECTS: Mapping[str, Effect] = {
 """How each key takes effect."""
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """What is to be done to get from one configuration to another."""
 
     config: Config  #: what is in effect when it is done

@@ -10,10 +10,11 @@ import logging
 import math
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
 
 from scribed import clock, kinds
 from scribed.capture.orders import Flush, Listen, Mute, Robot
@@ -45,16 +46,14 @@ def mute_reasons(fact: str | None) -> tuple[str, ...]:
         return ()
 
 
-@dataclass(frozen=True, slots=True)
-class _Closed:
+class _Closed(Struct, frozen=True):
     """Capture has done as it was told; what is left is to remember it."""
 
     command: Command
     reasons: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Purging:
+class _Purging(Struct, frozen=True):
     """The uplink's part of a purge, and then the store's: what is set aside, where it is named."""
 
     command: Command

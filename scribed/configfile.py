@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import sys
 import typing
@@ -175,6 +174,8 @@ def _unknown(prefix: str, key: str, known: list[str]) -> str:
     elsewhere = [p for p in sections + paths if p.rsplit(".", 1)[-1] == key]
     if elsewhere:
         return f"{path}: unknown key here; did you mean {elsewhere[0]}?"
+    import difflib  # noqa: PLC0415 -- only where a key is wrong
+
     near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
     if near:
         return f"{path}: unknown key; did you mean {prefix}{near[0]}?"

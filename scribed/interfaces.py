@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
+from msgspec import Struct, field
+
 from scribed.errors import Remedy
+from scribed.items import without
 from scribed.model import Answer, Block, Device, UtteranceId, Verdict
 
 
@@ -90,29 +92,29 @@ class Judge(Vad, Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(Struct, frozen=True):
     """Where and how a session wants to be connected; has no repr, since it may carry the key."""
 
-    url: str = field(repr=False)
-    headers: dict[str, str] = field(default_factory=dict, repr=False)
+    url: str
+    headers: dict[str, str] = field(default_factory=dict)
+
+    __repr__ = without("url", "headers")
 
 
-@dataclass(frozen=True, slots=True)
-class Ready:
+class Ready(Struct, frozen=True):
     """The service accepts audio."""
 
     session_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class PartialText:
+class PartialText(Struct, frozen=True):
     utterance_id: UtteranceId
-    text: str = field(repr=False)
+    text: str
+
+    __repr__ = without("text")
 
 
-@dataclass(frozen=True, slots=True)
-class EarlyText:
+class EarlyText(Struct, frozen=True):
     """The text of an utterance up to its last `pause()`: to be held, not yet told anybody.
 
     Where speech goes on it is a partial; where the utterance ends with that pause `Committed` has
@@ -120,29 +122,30 @@ class EarlyText:
     """
 
     utterance_id: UtteranceId
-    text: str = field(repr=False)
+    text: str
+
+    __repr__ = without("text")
 
 
-@dataclass(frozen=True, slots=True)
-class Committed:
+class Committed(Struct, frozen=True):
     """The whole text of one utterance, in the order of their ends."""
 
     utterance_id: UtteranceId
-    answer: Answer = field(repr=False)
+    answer: Answer
     #: "provider" (committed by the service) | "no_commit" (by nobody); None: as capture ended it
     final_reason: str | None = None
 
+    __repr__ = without("answer")
 
-@dataclass(frozen=True, slots=True)
-class Warned:
+
+class Warned(Struct, frozen=True):
     """The service does not quite do what was asked: for the journal, and `alert` is raised."""
 
     reason: str
     alert: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Failed:
+class Failed(Struct, frozen=True):
     """The session is over.
 
     `blamed` is the utterance that was refused for its own sake, `alert` the code of the alert to

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from scribed.config import Echo
 from scribed.model import RobotDid, RobotDoes
@@ -25,8 +27,7 @@ MAX_TEXTS = 8
 """Different texts that one interval remembers: the last."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Span:
+class _Span(Struct, frozen=True):
     start: float
     end: float  #: when it is over, unless it is renewed
     texts: tuple[str, ...]

@@ -7,8 +7,11 @@ seconds of `scribed.clock.now()` (CLOCK_BOOTTIME) unless its name has another un
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, NewType, Protocol
+
+from msgspec import Struct, field
+
+from scribed.items import without
 
 RATE = 16_000
 """Samples per second of all audio inside scribed."""
@@ -27,8 +30,7 @@ def pcm_bytes(duration_ms: float) -> int:
     return int(duration_ms * RATE / 1000) * SAMPLE_BYTES
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(Struct, frozen=True):
     """Who this daemon is on the broker; fixed for the life of the process."""
 
     robot: str
@@ -75,8 +77,7 @@ class EndReason(enum.Enum):
     RESTART = "restart"  # the daemon ended in its middle, and found it when it came back
 
 
-@dataclass(frozen=True, slots=True)
-class EarlierBoot:
+class EarlierBoot(Struct, frozen=True):
     """Where an utterance was spoken before this boot: its times are of that boot's clock."""
 
     id: str
@@ -84,8 +85,7 @@ class EarlierBoot:
     clock_synced: bool | None
 
 
-@dataclass(frozen=True, slots=True)
-class UtteranceStarted:
+class UtteranceStarted(Struct, frozen=True):
     id: UtteranceId
     seq: int
     at: float  #: when its first sample, pre-roll included, was heard
@@ -97,23 +97,24 @@ class UtteranceStarted:
     gate_at: float | None = None  #: when it was decided that somebody speaks
 
 
-@dataclass(frozen=True, slots=True)
-class UtteranceAudio:
+class UtteranceAudio(Struct, frozen=True):
     id: UtteranceId
-    pcm: bytes = field(repr=False)
+    pcm: bytes
+
+    __repr__ = without("pcm")
 
 
-@dataclass(frozen=True, slots=True)
-class RobotDid:
+class RobotDid(Struct, frozen=True):
     """What the robot did while an utterance was spoken, as far as it said so; None: unknown."""
 
     speaking: bool | None = None
     moving: bool | None = None
-    said: tuple[str, ...] = field(default=(), repr=False)  #: what it said meanwhile, if that
+    said: tuple[str, ...] = ()  #: what it said meanwhile, if that
+
+    __repr__ = without("said")
 
 
-@dataclass(frozen=True, slots=True)
-class UtteranceEnded:
+class UtteranceEnded(Struct, frozen=True):
     id: UtteranceId
     at: float  #: the end of its last voiced frame, or of the cut
     reason: EndReason
@@ -127,33 +128,31 @@ class UtteranceEnded:
 SegmentEvent = UtteranceStarted | UtteranceAudio | UtteranceEnded
 
 
-@dataclass(frozen=True, slots=True)
-class UtteranceHeld:
+class UtteranceHeld(Struct, frozen=True):
     """Audio behind what was posted of an utterance, that may yet go to the next one: for the store
     alone, so that a crash does not take it."""
 
     id: UtteranceId
-    pcm: bytes = field(repr=False)
+    pcm: bytes
+
+    __repr__ = without("pcm")
 
 
-@dataclass(frozen=True, slots=True)
-class UtteranceCut:
+class UtteranceCut(Struct, frozen=True):
     """The last `nbytes` of what was held went to the next utterance; for the store alone."""
 
     id: UtteranceId
     nbytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class UtterancePaused:
+class UtterancePaused(Struct, frozen=True):
     """`vad.early_commit_ms` of silence in the open utterance: for the uplink alone, which may ask
     for its text already. What was posted of it up to here has all its speech so far."""
 
     id: UtteranceId
 
 
-@dataclass(frozen=True, slots=True)
-class UtteranceResumed:
+class UtteranceResumed(Struct, frozen=True):
     """A voiced frame follows the pause: the utterance goes on; for the uplink alone."""
 
     id: UtteranceId
@@ -170,8 +169,7 @@ class Outcome(enum.Enum):
     QUARANTINED = "quarantined"
 
 
-@dataclass(frozen=True, slots=True)
-class Word:
+class Word(Struct, frozen=True):
     text: str
     start_ms: int  #: from the utterance's first sample
     end_ms: int
@@ -179,45 +177,47 @@ class Word:
     speaker: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Entity:
+class Entity(Struct, frozen=True):
     """Something that the service found in a text, as an address or a name."""
 
-    text: str = field(repr=False)
+    text: str
     type: str
     start: int  #: characters from the beginning of the text
     end: int
 
+    __repr__ = without("text")
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+
+class Answer(Struct, frozen=True):
     """What a provider said about one utterance, beyond the text: `None` is unknown."""
 
-    text: str = field(repr=False)
-    words: tuple[Word, ...] | None = field(default=None, repr=False)
+    text: str
+    words: tuple[Word, ...] | None = None
     language: str | None = None
     language_source: str | None = None  #: "configured" | "detected"
     confidence: float | None = None
     guessed: bool = False  #: nobody committed it: it is the last partial
-    entities: tuple[Entity, ...] | None = field(default=None, repr=False)
-    redacted_text: str | None = field(default=None, repr=False)
-    edited_text: str | None = field(default=None, repr=False)
+    entities: tuple[Entity, ...] | None = None
+    redacted_text: str | None = None
+    edited_text: str | None = None
     warnings: tuple[str, ...] | None = None  #: of the service, about this session or this text
 
+    __repr__ = without("text", "words", "entities", "redacted_text", "edited_text")
 
-@dataclass(frozen=True, slots=True)
-class Partial:
+
+class Partial(Struct, frozen=True):
     """Text that may still change; the last one replaces all before it."""
 
     started: UtteranceStarted
     rev: int
-    text: str = field(repr=False)
+    text: str
     provider: Provider
     shown: bool = True  #: False: only for the fast words in it
 
+    __repr__ = without("text")
 
-@dataclass(frozen=True, slots=True)
-class Moments:
+
+class Moments(Struct, frozen=True):
     """When an utterance took its steps, as `latency` splits them; None: not known."""
 
     onset: float | None = None  #: the beginning of its first voiced frame
@@ -227,14 +227,13 @@ class Moments:
     text: float | None = None  #: its committed text was received
 
 
-@dataclass(frozen=True, slots=True)
-class Final:
+class Final(Struct, frozen=True):
     """The one committed text of an utterance."""
 
     started: UtteranceStarted
     ended: UtteranceEnded
     rev: int
-    answer: Answer = field(repr=False)
+    answer: Answer
     final_reason: str
     attempt: int  #: 1 where the first connection answered
     provider: Provider
@@ -243,9 +242,10 @@ class Final:
     committed_at: float  #: when the committed text was received
     moments: Moments = Moments()
 
+    __repr__ = without("answer")
 
-@dataclass(frozen=True, slots=True)
-class Closed:
+
+class Closed(Struct, frozen=True):
     """An utterance that ended without text."""
 
     started: UtteranceStarted
@@ -253,8 +253,7 @@ class Closed:
     outcome: Outcome
 
 
-@dataclass(frozen=True, slots=True)
-class Provider:
+class Provider(Struct, frozen=True):
     """Who answered: carried into the payload."""
 
     name: str
@@ -262,8 +261,7 @@ class Provider:
     session_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class SeqReserved:
+class SeqReserved(Struct, frozen=True):
     """Numbers below `end` may be used: they are not given again after a crash."""
 
     end: int
@@ -277,8 +275,7 @@ class LinkState(enum.Enum):
     REFUSED = "refused"
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
+class Link(Struct, frozen=True):
     """How the uplink stands with its provider."""
 
     state: LinkState = LinkState.IDLE
@@ -286,8 +283,7 @@ class Link:
     last_error: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Device:
+class Device(Struct, frozen=True):
     """The sound source as it was really opened."""
 
     name: str
@@ -296,8 +292,7 @@ class Device:
     state: str = "closed"  #: closed | open | absent | lost
 
 
-@dataclass(frozen=True, slots=True)
-class Alert:
+class Alert(Struct, frozen=True):
     """Something a human must see, raised until it is cleared."""
 
     code: str
@@ -307,22 +302,19 @@ class Alert:
     owner: str = ""  #: who raises it, where several may; it lasts until the last has cleared it
 
 
-@dataclass(frozen=True, slots=True)
-class AlertCleared:
+class AlertCleared(Struct, frozen=True):
     code: str
     owner: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(Struct, frozen=True):
     """Something that happened, for the `event` topic."""
 
     event: str
     detail: dict[str, object] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Attention:
+class Attention(Struct, frozen=True):
     """Capture listens (`deaf_to` is None), or throws away what it hears, and why."""
 
     deaf_to: str | None  #: "robot_speaking" | "not_listening", as in `hearing_reason`
@@ -331,8 +323,7 @@ class Attention:
 # What the store is told, and what it tells
 
 
-@dataclass(frozen=True, slots=True)
-class Recovered:
+class Recovered(Struct, frozen=True):
     """An utterance that an earlier run left unanswered: it waits in a file of `nbytes` of audio."""
 
     started: UtteranceStarted
@@ -340,45 +331,41 @@ class Recovered:
     nbytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
+class Kept(Struct, frozen=True):
     """The store has all the audio of a sealed utterance in a file."""
 
     id: UtteranceId
 
 
-@dataclass(frozen=True, slots=True)
-class Load:
+class Load(Struct, frozen=True):
     """The uplink wants the audio of an utterance that is only in its file."""
 
     id: UtteranceId
 
 
-@dataclass(frozen=True, slots=True)
-class Loaded:
+class Loaded(Struct, frozen=True):
     """The audio that was asked for."""
 
     id: UtteranceId
-    pcm: bytes = field(repr=False)
+    pcm: bytes
+
+    __repr__ = without("pcm")
 
 
-@dataclass(frozen=True, slots=True)
-class Gone:
+class Gone(Struct, frozen=True):
     """The store has the audio of an utterance no more: no room, or its file cannot be read."""
 
     id: UtteranceId
     outcome: Outcome
 
 
-@dataclass(frozen=True, slots=True)
-class LinkWell:
+class LinkWell(Struct, frozen=True):
     """Whether answers come in time: while they do not, audio is kept where a reboot spares it."""
 
     well: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Delivered:
+class Delivered(Struct, frozen=True):
     """The broker has the final, or the end, of an utterance."""
 
     id: UtteranceId
@@ -389,8 +376,7 @@ class Delivered:
 # What a daemon is asked while it runs
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
+class Command(Struct, frozen=True):
     """Something that was asked for over MQTT or the control socket.
 
     Whoever carries it out puts exactly one `Reply` into `answer`, with the same `token`.
@@ -399,20 +385,20 @@ class Command:
     name: str  #: "mute", "flush", "restate", "state", "spool"…
     args: dict[str, Any]
     local: bool  #: by the control socket, from this machine
-    answer: Answers = field(repr=False)
+    answer: Answers
     token: object = None  #: the asker's own, opaque
 
+    __repr__ = without("answer")
 
-@dataclass(frozen=True, slots=True)
-class Retuned:
+
+class Retuned(Struct, frozen=True):
     """A worker goes by the configuration that it was given under this number."""
 
     worker: str
     number: int
 
 
-@dataclass(frozen=True, slots=True)
-class RobotDoes:
+class RobotDoes(Struct, frozen=True):
     """The robot says that it begins or goes on (`on`), or ceases, to speak or to move."""
 
     what: Literal["speaking", "moving"]
@@ -420,7 +406,9 @@ class RobotDoes:
     at: float  #: when it said so
     id: str = ""  #: of what it speaks, or of its motion: each ends by itself
     ttl_s: float | None = None  #: for how long that holds unless it is said again; None: the most
-    text: str = field(default="", repr=False)  #: what it speaks
+    text: str = ""  #: what it speaks
+
+    __repr__ = without("text")
 
 
 class Answers(Protocol):
@@ -429,8 +417,7 @@ class Answers(Protocol):
     def put(self, item: Any) -> object: ...
 
 
-@dataclass(frozen=True, slots=True)
-class CommandError:
+class CommandError(Struct, frozen=True):
     """Why a command changed nothing."""
 
     #: "unknown", "not_allowed", "retained", "expired", "malformed", "too_large", "busy", "failed"
@@ -438,8 +425,7 @@ class CommandError:
     message: str
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(Struct, frozen=True):
     """What became of a command; `error` is None where it was done."""
 
     token: object
@@ -447,8 +433,7 @@ class Reply:
     error: CommandError | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Restated:
+class Restated(Struct, frozen=True):
     """Finals and ends that a `restate` asked for, oldest first; never to be obeyed."""
 
     token: object

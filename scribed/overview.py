@@ -5,7 +5,7 @@ Made of what the workers report, so that it follows frames really captured and a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from scribed.capture.hearing import Hearing
 from scribed.capture.proof import Fault, Kind, still
@@ -16,8 +16,7 @@ from scribed.store.worker import Report as StoreReport
 from scribed.uplink.worker import UplinkReport
 
 
-@dataclass(frozen=True, slots=True)
-class Constants:
+class Constants(Struct, frozen=True):
     """What does not change while the daemon runs."""
 
     version: str

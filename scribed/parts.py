@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import ssl
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -48,9 +49,8 @@ class Provider:
     """
 
     def __init__(self, settings: ProviderSection, environ: Mapping[str, str]) -> None:
-        plain = settings.url.startswith("ws://") and not settings.ca_file
-        self._tls = None if plain else tls_context(settings.ca_file)  # 16 ms: by need
         self._settings, self._environ = settings, environ
+        self._context = tls_context(settings.ca_file) if settings.ca_file else None
 
     def check(self) -> None:
         """Raises `ScribedError` where there is no credential."""
@@ -79,7 +79,13 @@ class Provider:
 
     def connect(self, request: Request) -> Connection:
         """Raises `TransportError`."""
-        return Connection(request, timeout_s=self._settings.connect_timeout_s, tls=self._tls)
+        return Connection(request, timeout_s=self._settings.connect_timeout_s, tls=self._tls())
+
+    def _tls(self) -> ssl.SSLContext | None:
+        """Made for the first connection: 16 ms and 2 MB, which a start need not wait for."""
+        if self._context is None and not self._settings.url.startswith("ws://"):
+            self._context = tls_context("")
+        return self._context
 
     def _key(self) -> str:
         if may_be_keyless(self._settings):
@@ -91,7 +97,7 @@ class Provider:
             return ""
         from scribed.service.tokens import mint  # http.client, by need
 
-        return mint(self._settings, key or None, tls=self._tls)
+        return mint(self._settings, key or None, tls=self._tls())
 
 
 def constants(config: Config) -> Constants:

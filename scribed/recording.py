@@ -15,11 +15,12 @@ from __future__ import annotations
 
 import re
 import struct
-from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
+from scribed.items import without
 from scribed.model import RATE, SAMPLE_BYTES, Command, EndReason, Verdict, pcm_bytes
 
 VERSION = 1
@@ -50,8 +51,7 @@ _FRAMES_MS = (10, 20, 30)
 _FMT = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, RATE, RATE * SAMPLE_BYTES, SAMPLE_BYTES, 16)
 
 
-@dataclass(frozen=True, slots=True)
-class GateStand:
+class GateStand(Struct, frozen=True):
     """How the gate stands between two frames, with no candidate and nothing held back."""
 
     before: str = ""  #: `VOICES` of the frames that may become pre-roll
@@ -64,16 +64,16 @@ class GateStand:
     lost: int = 0  #: samples
 
 
-@dataclass(frozen=True, slots=True)
-class Stand:
+class Stand(Struct, frozen=True):
     """All that the gate's next decisions depend on, but for the sound."""
 
-    vad: bytes = field(repr=False)  #: what it remembers of the frames before
+    vad: bytes  #: what it remembers of the frames before
     gate: GateStand
 
+    __repr__ = without("vad")
 
-@dataclass(frozen=True, slots=True)
-class Decisions:
+
+class Decisions(Struct, frozen=True):
     """What the gate decided about a stretch of sound; equal where each byte of `text` is."""
 
     voices: str  #: a character of `VOICES` for each frame
@@ -87,12 +87,11 @@ class Decisions:
         return "".join([f"{self.voices}\n{self.gate}\n", *notes])
 
 
-@dataclass(frozen=True, slots=True)
-class Recording:
+class Recording(Struct, frozen=True):
     """The last seconds of what the gate heard. `stand` is None where it could not be told: then the
     same decisions cannot be had once more with certainty."""
 
-    pcm: bytes = field(repr=False)
+    pcm: bytes
     decisions: Decisions
     stand: Stand | None
     settings: dict[str, Any]  #: key path → value, of `audio.frame_ms` and all of `[vad]`
@@ -104,13 +103,14 @@ class Recording:
     about: str  #: the alert's code, or the utterance's number
     at: float  #: when its first sample was heard
 
+    __repr__ = without("pcm")
+
     @property
     def frame_ms(self) -> int:
         return int(self.settings["audio.frame_ms"])
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(Struct, frozen=True):
     """Keep what was heard in the last seconds, because of `trigger`; answered when it is kept."""
 
     trigger: str
@@ -119,16 +119,14 @@ class Record:
     since: float | None = None  #: when what it is about began: of no use without that
 
 
-@dataclass(frozen=True, slots=True)
-class KeepRecording:
+class KeepRecording(Struct, frozen=True):
     """For the store: write it; to be followed by one `RecordingKept` to capture."""
 
     recording: Recording
     command: Command | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class RecordingKept:
+class RecordingKept(Struct, frozen=True):
     """The store has done with the last `KeepRecording`, well or not: the next may come."""
 
 

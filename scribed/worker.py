@@ -11,8 +11,9 @@ import os
 import queue
 import threading
 import time
-from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
+
+from msgspec import Struct
 
 T = TypeVar("T")
 
@@ -130,20 +131,18 @@ class Budget:
                 self._is_awaited = False
 
 
-class Stop:
+class Stop(Struct, frozen=True):
     """The last item in a mailbox: finish what is owed and end."""
 
 
-@dataclass(frozen=True, slots=True)
-class Crashed:
+class Crashed(Struct, frozen=True):
     """A worker ended by an exception nobody expected: a bug."""
 
     worker: str
     exception: BaseException
 
 
-@dataclass(frozen=True, slots=True)
-class Finished:
+class Finished(Struct, frozen=True):
     """A worker ended as it should."""
 
     worker: str

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from scribed import overview
 from scribed.capture.hearing import Hearing
@@ -93,7 +94,7 @@ def link(
 def test_fast_words_need_ears_and_a_link(heard: Hearing, uplink: UplinkReport, said: str) -> None:
     looked = Looked(heard, uplink)
     assert looked.state.fast_words is None
-    some = replace(looked, constants=replace(CONSTANTS, fast_words=True))
+    some = Looked(heard, uplink, constants=replace(CONSTANTS, fast_words=True))
     assert some.state.fast_words == said
 
 

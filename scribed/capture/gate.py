@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from scribed.model import (
     RATE,
@@ -23,8 +24,7 @@ CUT_WINDOW_S = 2.0
 every other second, and nothing is held back before it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Gate:
+class Gate(Struct, frozen=True):
     """The segmenter's settings: the keys of `[vad]`, and the length of a frame.
 
     `early_commit_ms` of 0, or of the hangover and more: no utterance ever pauses.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from scribed.capture.proof import Sound
 from scribed.model import Device
@@ -26,8 +27,7 @@ class Hearing(NamedTuple):
     sound: Sound = Sound()
 
 
-@dataclass(frozen=True, slots=True)
-class SourceEnded:
+class SourceEnded(Struct, frozen=True):
     """A file or pipe has been heard to its end, or cannot be heard: `error` says why."""
 
     error: str | None = None

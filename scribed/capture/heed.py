@@ -8,7 +8,8 @@ asks for, has a time to live.
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from scribed.capture.gate import GateEvent
 from scribed.config import Echo, Listen, Motion

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from scribed.capture.conditioning import Conditioner
 from scribed.capture.gate import Gate
@@ -15,8 +17,7 @@ from scribed.model import Command, CommandError, Reply, RobotDoes
 from scribed.recording import Record
 
 
-@dataclass(frozen=True, slots=True)
-class Mute:
+class Mute(Struct, frozen=True):
     """Hear nothing, or hear again; answered when that is so, and a microphone is closed."""
 
     on: bool
@@ -29,8 +30,7 @@ class Mute:
         _refuse(self.command)
 
 
-@dataclass(frozen=True, slots=True)
-class Flush:
+class Flush(Struct, frozen=True):
     """End the open utterance now, with all that has been said; answered whether there was one."""
 
     command: Command | None = None
@@ -42,8 +42,7 @@ class Flush:
         _refuse(self.command)
 
 
-@dataclass(frozen=True, slots=True)
-class Robot:
+class Robot(Struct, frozen=True):
     """The robot begins or ceases to do what a microphone may hear; answered with what it has left
     to live."""
 
@@ -57,8 +56,7 @@ class Robot:
         _refuse(self.command)
 
 
-@dataclass(frozen=True, slots=True)
-class Listen:
+class Listen(Struct, frozen=True):
     """Hear what is said from `at` on, for `ttl_s` (None: as configured); answered with the window
     that is open then."""
 
@@ -75,8 +73,7 @@ class Listen:
         _refuse(self.command)
 
 
-@dataclass(frozen=True, slots=True)
-class Retune:
+class Retune(Struct, frozen=True):
     """Hear by another configuration, from the next moment on at which nobody is engaged.
 
     The callables are None where what is there goes on.

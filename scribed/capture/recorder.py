@@ -9,8 +9,9 @@ from __future__ import annotations
 import collections
 import itertools
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct
 
 from scribed.model import RATE, SAMPLE_BYTES, Block, CommandError, Device, pcm_bytes
 from scribed.recording import CLOSED, Decisions, Note, Record, Recording, Stand
@@ -19,15 +20,14 @@ STAND_S = 1.0
 """How often it is noted how the gate stands: a recording begins at such a place."""
 
 
-@dataclass(slots=True)
-class _Part:
+class _Part(Struct):
     """What was heard at once, and how the gate stood before it."""
 
     pcm: bytes
     decisions: Decisions
     notes: list[Note]  # and what was done behind it
     at: float
-    stand: Stand | None = field(default=None)
+    stand: Stand | None = None
 
 
 class Recorder:

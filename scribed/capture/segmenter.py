@@ -28,7 +28,8 @@ With a `trace` it says of each frame how it stands behind it, and what it did.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from scribed.capture.gate import Gate, GateEvent, merged
 from scribed.capture.onset import Frame, Onset

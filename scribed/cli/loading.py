@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from scribed import parts
 from scribed.capture.sources import urls, wanted
@@ -19,8 +20,7 @@ from scribed.uplink.connection import tls_context
 SYSTEM_FILE = Path("/etc/scribed/scribed.toml")
 
 
-@dataclass(frozen=True, slots=True)
-class Loaded:
+class Loaded(Struct, frozen=True):
     """A valid configuration, its text, and where each value comes from."""
 
     path: Path
@@ -86,10 +86,11 @@ def load(given: Path | None, environ: Mapping[str, str]) -> Loaded:
 def read(path: Path, text: str, environ: Mapping[str, str]) -> Loaded:
     """The configuration in `text`. Raises `ConfigError` with every problem."""
     config, origins, problems = examine(text, environ, name=str(path))
-    try:
-        tls_context(config.provider.ca_file)
-    except ScribedError as exc:
-        problems.append(str(exc))
+    if config.provider.ca_file:
+        try:
+            tls_context(config.provider.ca_file)
+        except ScribedError as exc:
+            problems.append(str(exc))
     problems += [
         f"mqtt.{name}: {file} is not a file; name a PEM file"
         for name, file in (("ca_file", config.mqtt.ca_file), ("cert_file", config.mqtt.cert_file))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from scribed.model import Closed, Outcome, UtteranceEnded, UtteranceId, UtteranceStarted
 
@@ -10,8 +10,7 @@ REMEMBERED = 1024
 """Ends are remembered for so many utterances, to recognise a second one."""
 
 
-@dataclass(slots=True)
-class _Open:
+class _Open(Struct):
     started: UtteranceStarted
     ended: UtteranceEnded | None
     recovered: bool

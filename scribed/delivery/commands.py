@@ -7,12 +7,11 @@ beside its own arguments; `mute` also takes a bare ON, OFF, true or false, and t
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import Meta
+from msgspec import Meta, Struct
 
 from scribed.config import Language
 from scribed.delivery.events import Asked
@@ -108,8 +107,7 @@ TAKES: Mapping[str, type[Asking]] = {
 COMMANDS = tuple(TAKES)
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(Struct, frozen=True):
     """A command that may be carried out."""
 
     cmd: str
@@ -117,8 +115,7 @@ class Request:
     req: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
+class Refusal(Struct, frozen=True):
     """A command that changes nothing, and why."""
 
     cmd: str

@@ -12,9 +12,10 @@ import math
 import zlib
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
 
 import msgspec
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from scribed.model import Closed, Final, Outcome
 
@@ -46,15 +47,13 @@ def _unpacked(held: _Held) -> Durable:
     return unpack(held) if isinstance(held, bytes) else held
 
 
-@dataclass(frozen=True, slots=True)
-class _Waiting:
+class _Waiting(Struct, frozen=True):
     place: int  # in the order of its lane and of those beside it
     stale_at: float
     held: _Held
 
 
-@dataclass(slots=True, eq=False)
-class _Lane:
+class _Lane(Struct, eq=False):
     """Of one kind and in order; not touched before `hold`: the broker refused the first."""
 
     queue: deque[_Waiting] = field(default_factory=deque)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import selectors
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from scribed.backoff import Backoff
 from scribed.config import Config, Mqtt
@@ -22,8 +23,7 @@ ACKNOWLEDGE_S = 10.0
 behind what the broker is sending, as long as more of that comes."""
 
 
-@dataclass(frozen=True, slots=True)
-class Lost:
+class Lost(Struct, frozen=True):
     """The connection ended, or an attempt failed."""
 
     error: BrokerError

@@ -17,9 +17,11 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+
+from msgspec import Struct
 
 from scribed.delivery.finals import LIMIT, Durable, Finals, pack, unpack
+from scribed.items import without
 from scribed.model import Alert, Closed, Final, UtteranceId
 
 TRANSIENTS = REPLIES = 64
@@ -32,8 +34,7 @@ WINDOW = 16
 """Messages in flight at most; paho would start a queue of its own beyond 20."""
 
 
-@dataclass(frozen=True, slots=True)
-class Transient:
+class Transient(Struct, frozen=True):
     """A message that nobody wants after `until`."""
 
     topic: str
@@ -42,32 +43,30 @@ class Transient:
     utterance: tuple[str, int] | None = None  #: its id and `seq`, where it is about one
 
 
-@dataclass(frozen=True, slots=True)
-class Raised:
+class Raised(Struct, frozen=True):
     """An active alert; put into words when it is written: the clock may have been set by then."""
 
     alert: Alert
     since: float  #: when it was first raised
 
 
-@dataclass(frozen=True, slots=True)
-class Retained:
+class Retained(Struct, frozen=True):
     """The value of a retained topic; an empty payload removes it."""
 
     topic: str
     payload: bytes | Raised
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
+class Address(Struct, frozen=True):
     """Where the asker of a command wants its reply."""
 
     topic: str | None = None  #: as it is, not below the base; None: where such messages go
-    correlation: bytes | None = field(default=None, repr=False)
+    correlation: bytes | None = None
+
+    __repr__ = without("correlation")
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """A reply to a command, that nobody waits for after `until`."""
 
     payload: bytes
@@ -75,8 +74,7 @@ class Answer:
     address: Address
 
 
-@dataclass(frozen=True, slots=True)
-class Again:
+class Again(Struct, frozen=True):
     """A final or an end that `restate` asked for."""
 
     item: Durable
@@ -85,8 +83,7 @@ class Again:
 Parcel = Final | Closed | Transient | Retained | Answer | Again
 
 
-@dataclass(frozen=True, slots=True)
-class _Sent:
+class _Sent(Struct, frozen=True):
     parcel: Parcel
     at: float
 

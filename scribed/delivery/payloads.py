@@ -7,11 +7,11 @@ spoken before NTP set the clock comes out with the right time afterwards.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
 from scribed import latency
 from scribed.delivery import answers
@@ -53,8 +53,7 @@ CLOCK_WAS_SET = datetime(2026, 1, 1, tzinfo=timezone.utc).timestamp()
 """A wall clock that is before this was plainly never set."""
 
 
-@dataclass(frozen=True, slots=True)
-class Moment:
+class Moment(Struct, frozen=True):
     """The clocks at the moment of writing."""
 
     now: float

@@ -7,9 +7,10 @@ Every command gets exactly one reply. A flood of them costs replies and nothing 
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
 from itertools import count
 from typing import Any
+
+from msgspec import Struct
 
 from scribed.delivery import commands, payloads
 from scribed.delivery.commands import Refusal, Request
@@ -32,15 +33,13 @@ _STOPPING = CommandError("failed", "scribed is stopping")
 _SILENT = CommandError("failed", f"nobody answered within {ANSWER_S:g} s")
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(Struct, frozen=True):
     """The `token` of `Command`, `Reply` and `Restated`; equal to nobody else's."""
 
     number: int
 
 
-@dataclass(frozen=True, slots=True)
-class Ticket:
+class Ticket(Struct, frozen=True):
     """A command that is being carried out."""
 
     token: Token
@@ -51,8 +50,7 @@ class Ticket:
     until: float
 
 
-@dataclass(slots=True)
-class _Restating:
+class _Restating(Struct):
     ticket: Ticket
     taken: int = 0  #: finals and ends that the store gave
     refused: int = 0  #: of them, those that the broker did not take

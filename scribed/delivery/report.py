@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from scribed.delivery.publisher import Publisher
 from scribed.delivery.topics import FITS, RULES
@@ -24,8 +25,7 @@ DROPPED = (
 """Why something never reaches the broker."""
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(Struct, frozen=True):
     """How delivery stands; replaced whole, for the supervisor to look at."""
 
     connected: bool = False

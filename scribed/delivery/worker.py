@@ -9,8 +9,9 @@ from __future__ import annotations
 import logging
 import selectors
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct
 
 from scribed import clock, kinds
 from scribed.config import Config
@@ -27,6 +28,7 @@ from scribed.delivery.report import Report, report
 from scribed.delivery.schemas import Metrics
 from scribed.delivery.topics import OFFLINE, Message
 from scribed.delivery.troubles import Troubles
+from scribed.items import without
 from scribed.model import (
     Command,
     CommandError,
@@ -60,8 +62,7 @@ STOP_S = 1.0
 """The deadline of a plain `Stop`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Finish:
+class Finish(Struct, frozen=True):
     """Nothing more comes: publish what is owed until `deadline`, and say goodbye.
 
     With `keep` the store has what is left for the next run; else what has no end ends as failed.
@@ -71,16 +72,17 @@ class Finish:
     keep: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Retune:
+class Retune(Struct, frozen=True):
     """Go by another configuration; with `reconnect` on a new connection to the broker, which is
     made when what was written on the old one is acknowledged."""
 
     number: int
     config: Config
     identity: Identity
-    password: str | None = field(repr=False)
+    password: str | None
     reconnect: bool
+
+    __repr__ = without("password")
 
 
 Post = Item | Partial | Metrics | Reply | Restated | RobotDoes | Finish | Retune | Stop

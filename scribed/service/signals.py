@@ -8,15 +8,15 @@ import select
 import signal
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass
 from types import FrameType
 from typing import Any
+
+from msgspec import Struct
 
 from scribed.worker import Mailbox
 
 
-@dataclass(frozen=True, slots=True)
-class Signal:
+class Signal(Struct, frozen=True):
     """What arrived from outside; the handler does nothing but post it."""
 
     number: int

@@ -12,8 +12,9 @@ import enum
 import os
 import re
 import zlib
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from scribed.model import SAMPLE_BYTES, UtteranceEnded
 from scribed.store.places import Place, blocks, copy, write_all

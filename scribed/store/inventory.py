@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from scribed.model import EarlierBoot, UtteranceEnded, UtteranceId, UtteranceStarted
 from scribed.store.audiofile import AudioFile, Kind
 
 
-@dataclass(frozen=True, slots=True)
-class Info:
+class Info(Struct, frozen=True):
     """One utterance's file."""
 
     started: UtteranceStarted  #: `boot` is set where it was spoken before this boot
@@ -28,8 +29,7 @@ class Info:
 Infos = list[Info]
 
 
-@dataclass(frozen=True, slots=True)
-class SetAside:
+class SetAside(Struct, frozen=True):
     """A damaged file that went to quarantine; id and seq are as its name says."""
 
     id: UtteranceId
@@ -38,8 +38,7 @@ class SetAside:
     path: Path | None  #: where it is now (as before, if it cannot be moved); None: deleted
 
 
-@dataclass(frozen=True, slots=True)
-class Scan:
+class Scan(Struct, frozen=True):
     """What was found at start. Everything in `found` is sealed now."""
 
     found: tuple[Info, ...] = ()  #: oldest first; `sending`: the daemon ended while it was sent

@@ -6,8 +6,9 @@ import fcntl
 import logging
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from scribed import config, kinds
 from scribed.model import EarlierBoot
@@ -24,8 +25,7 @@ from scribed.store.utterances import Utterances
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
+class Opened(Struct, frozen=True):
     """What the store thread will own, and what was found."""
 
     sequence: Sequence

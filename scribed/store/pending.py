@@ -6,8 +6,9 @@ fact or many acknowledgements, else with the next one or after `LAZY_S`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 from scribed.model import Closed, Command, Final, UtteranceId
 from scribed.store.records import Packed, Waiting, pack
@@ -23,8 +24,7 @@ LAZY_S = 5.0
 """How long fewer of them, and notes about files, wait for company."""
 
 
-@dataclass(frozen=True, slots=True)
-class Remember:
+class Remember(Struct, frozen=True):
     """A fact that must survive: `command` is answered with `result` once it is durable."""
 
     key: str

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from scribed import config
 from scribed.model import (
@@ -21,23 +21,20 @@ from scribed.store.pending import Remember
 from scribed.worker import Stop
 
 
-@dataclass(frozen=True, slots=True)
-class Reserve:
+class Reserve(Struct, frozen=True):
     """Capture runs low: make the numbers from `next_seq` on safe to use."""
 
     next_seq: int
 
 
-@dataclass(frozen=True, slots=True)
-class Retune:
+class Retune(Struct, frozen=True):
     """Hold other limits: those of the disk, and how long texts are kept."""
 
     number: int
     spool: config.Spool
 
 
-@dataclass(frozen=True, slots=True)
-class Close(Stop):
+class Close(Stop, frozen=True):
     """The last item: keep everything and end; `next_seq` is the first number not used."""
 
     next_seq: int | None = None

@@ -8,10 +8,11 @@ and fields with a default may be absent, so that a field may be added to the mod
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass, field
 
 import msgspec
+from msgspec import Struct
 
+from scribed.items import without
 from scribed.model import (
     Closed,
     EarlierBoot,
@@ -30,13 +31,14 @@ class Waiting(msgspec.Struct, frozen=True):
     ended: UtteranceEnded | None = None  #: None: it was open
 
 
-@dataclass(frozen=True, slots=True)
-class Packed:
+class Packed(Struct, frozen=True):
     """A final or an end as it is held in memory until the ledger takes it: a tenth of its room."""
 
     id: UtteranceId
     seq: int
-    deflated: bytes = field(repr=False)
+    deflated: bytes
+
+    __repr__ = without("deflated")
 
     @property
     def body(self) -> bytes:

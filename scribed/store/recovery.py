@@ -7,9 +7,11 @@ aside and has its end published, and all of it is said.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TypeVar
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from scribed.model import (
     Closed,
@@ -45,8 +47,7 @@ _OF_THE_LAST_RUN = (CLEAN, LAST_FRAME)
 _OURS = (*_OF_THE_LAST_RUN, BOOT, SEQ_END)
 
 
-@dataclass(frozen=True, slots=True)
-class Recovery:
+class Recovery(Struct, frozen=True):
     """What the daemon begins with."""
 
     next_seq: int  #: the first number that may be used …
@@ -86,8 +87,7 @@ def recover(
     return recoverer.recover(last_frame.before, begun, now)
 
 
-@dataclass
-class _Recoverer:
+class _Recoverer(Struct):
     """One recovery; what is found gathers in its attributes."""
 
     _sequence: Sequence

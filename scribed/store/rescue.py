@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
 from pathlib import Path
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from scribed.model import EndReason, UtteranceEnded, UtteranceId, seconds
 from scribed.store.audiofile import NAME, AudioFile, Kind
@@ -18,8 +20,7 @@ VERIFY_BYTES = 32 << 20
 """Audio whose checksums are compared at start: about a second of an SD card."""
 
 
-@dataclass(slots=True)
-class Rescued:
+class Rescued(Struct):
     """What was found."""
 
     files: list[AudioFile] = field(default_factory=list)  #: sealed, oldest first
@@ -30,8 +31,7 @@ class Rescued:
     problems: list[str] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
+class _Found(Struct, frozen=True):
     """A file whose name is one of ours; `meta` None: it is damaged, `why` says how."""
 
     place: Place

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from scribed.model import Closed, EarlierBoot, Final, Outcome, UtteranceId, UtteranceStarted
 from scribed.store import records

@@ -6,9 +6,10 @@ import contextlib
 import os
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
+
+from msgspec import Struct
 
 T = TypeVar("T")
 Writer = Callable[[str, Sequence[Any]], int]
@@ -27,8 +28,7 @@ class Later(Exception):
     """What lies there is of a later version."""
 
 
-@dataclass(frozen=True, slots=True)
-class Schema:
+class Schema(Struct, frozen=True):
     """`migrations[n]` are the statements from version n to n + 1; `mark` is the application id."""
 
     mark: int

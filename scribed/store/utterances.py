@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
 from pathlib import Path
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from scribed.config import Spool
 from scribed.model import (
@@ -36,8 +38,7 @@ MAX_WAITING_BYTES = 1 << 20
 """Audio of an open utterance that may wait in memory for a file: more than a whole one has."""
 
 
-@dataclass(slots=True)
-class _Open:
+class _Open(Struct):
     """An utterance that is being spoken; `waiting` is audio that its file did not take yet."""
 
     meta: Meta

@@ -18,9 +18,9 @@ from __future__ import annotations
 
 import struct
 import zlib
-from dataclasses import dataclass
 
 import msgspec
+from msgspec import Struct
 
 from scribed.model import (
     RATE,
@@ -56,8 +56,7 @@ class Newer(Damaged):
     """The file is of a later version of scribed: keep it, and leave it alone."""
 
 
-@dataclass(frozen=True, slots=True)
-class Meta:
+class Meta(Struct, frozen=True):
     """What a file says about itself."""
 
     started: UtteranceStarted  #: `boot` is never set: a file does not know which boot it is read in

@@ -12,8 +12,9 @@ import logging
 import select
 from collections import deque
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from scribed import clock, config, kinds
 from scribed.model import (

@@ -13,12 +13,12 @@ import select
 import socket
 import ssl
 import time
-from dataclasses import dataclass
 from http.cookies import CookieError
 from typing import Any
 from urllib.parse import urlsplit
 
 import websocket
+from msgspec import Struct
 from websocket import ABNF
 
 from scribed.errors import Refused, ScribedError, TransportError
@@ -50,16 +50,14 @@ _HANDSHAKE_ERRORS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Close:
+class Close(Struct, frozen=True):
     """The connection is over; `code` is None where no close frame came."""
 
     code: int | None
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Pong:
+class Pong(Struct, frozen=True):
     """The peer answered a ping."""
 
 

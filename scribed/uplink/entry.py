@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from msgspec import Struct, field
 
+from scribed.items import without
 from scribed.model import Provider, UtteranceEnded, UtteranceId, UtteranceStarted
 
 
-@dataclass(frozen=True, slots=True)
-class Early:
+class Early(Struct, frozen=True):
     """The text of an utterance up to a pause, which nobody was told yet."""
 
-    text: str = field(repr=False)
+    text: str
     who: Provider
     at: float  #: when it came
 
+    __repr__ = without("text")
 
-@dataclass(slots=True)
-class Entry:
+
+class Entry(Struct):
     """One utterance on its way to its text."""
 
     started: UtteranceStarted
     opened_at: float  #: when the gate opened
     ended: UtteranceEnded | None = None
     sealed_at: float | None = None  #: `ended.at` by the clock of this boot
-    audio: list[bytes] = field(default_factory=list, repr=False)
+    audio: list[bytes] = field(default_factory=list)
     nbytes: int = 0  #: of all its audio
     ram: int = 0  #: of them, those that are here
     kept: bool = False  #: all of them are in a file of the store
@@ -51,6 +52,8 @@ class Entry:
     first_byte_at: float | None = None  #: when its first audio went out, on this connection
     handed_at: float | None = None  #: when its last commit was in the hands of the kernel
 
+    __repr__ = without("audio")
+
     @property
     def id(self) -> UtteranceId:
         return self.started.id
@@ -70,34 +73,31 @@ class Entry:
         self.early = self.handed_at = self.first_byte_at = None
 
 
-@dataclass(frozen=True, slots=True)
-class Begin:
+class Begin(Struct, frozen=True):
     entry: Entry
 
 
-@dataclass(frozen=True, slots=True)
-class Audio:
+class Audio(Struct, frozen=True):
     entry: Entry
-    pcm: bytes = field(repr=False)
+    pcm: bytes
+
+    __repr__ = without("pcm")
 
 
-@dataclass(frozen=True, slots=True)
-class Pause:
+class Pause(Struct, frozen=True):
     """Its text so far is to be asked for."""
 
     entry: Entry
 
 
-@dataclass(frozen=True, slots=True)
-class End:
+class End(Struct, frozen=True):
     """`silent`: the last `Pause` has asked for all of it."""
 
     entry: Entry
     silent: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Fetch:
+class Fetch(Struct, frozen=True):
     """Its audio is wanted from the store, and nothing can be sent before it is here."""
 
     entry: Entry

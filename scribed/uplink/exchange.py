@@ -10,7 +10,9 @@ import collections
 import math
 import select
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from scribed import clock
 from scribed.errors import Remedy, TransportError
@@ -32,8 +34,7 @@ DEPARTURE_FIRST_S, DEPARTURE_MAX_S = 0.01, 0.1
 """How soon to look again whether a commit has left the machine: first, and at most."""
 
 
-@dataclass(slots=True)
-class Usage:
+class Usage(Struct):
     """What was sent on all connections, and how many there were."""
 
     audio_s: float = 0.0  #: of utterances

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from scribed import clock
 from scribed.errors import Refused, Remedy, ScribedError, TransportError
@@ -19,16 +20,14 @@ ABANDON_S = 0.1
 """How long to wait for a thread that is not wanted any more: it is about to end, or it dials."""
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
+class Opened(Struct, frozen=True):
     """The service has accepted the upgrade."""
 
     session: Session
     connection: Connection
 
 
-@dataclass(frozen=True, slots=True)
-class NotOpened:
+class NotOpened(Struct, frozen=True):
     """`asked`: it was the service that failed us, not who mints tokens for it."""
 
     failed: Failed
@@ -89,8 +88,7 @@ class Opening(threading.Thread):
         self.join(ABANDON_S)
 
 
-@dataclass(frozen=True, slots=True)
-class Arrived:
+class Arrived(Struct, frozen=True):
     """What came of an opening."""
 
     opening: Opening

@@ -6,7 +6,7 @@ Nothing but a committed text resets the backoff: the service accepts an upgrade 
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from scribed.backoff import Backoff
 from scribed.config import Retry

@@ -6,8 +6,9 @@ What is heard is in the store's files as well; here rests only the audio that is
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, NamedTuple
+
+from msgspec import Struct
 
 from scribed import clock
 from scribed.config import Config
@@ -53,8 +54,7 @@ RAM_BYTES = 4 << 20
 """Audio that is kept here, two minutes of it; what the store has in files may leave."""
 
 
-@dataclass(frozen=True, slots=True)
-class Purge:
+class Purge(Struct, frozen=True):
     """Drop what was spoken to its end and has no answer: `ids` (utterances or numbers), or all."""
 
     ids: frozenset[str] | None

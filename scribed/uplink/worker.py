@@ -21,9 +21,10 @@ import contextlib
 import logging
 import select
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, NamedTuple
+
+from msgspec import Struct
 
 from scribed import clock, kinds
 from scribed.config import Config
@@ -57,8 +58,7 @@ REST_S = 60.0
 """How long to sleep at most where nothing is to be done."""
 
 
-@dataclass(frozen=True, slots=True)
-class Drain:
+class Drain(Struct, frozen=True):
     """Nothing more will be said: wait for answers until `deadline`, then end.
 
     `everything`: also for those to old speech, which otherwise is left to the store.
@@ -68,8 +68,7 @@ class Drain:
     everything: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Retune:
+class Retune(Struct, frozen=True):
     """Go by another configuration; with `renew` on a new connection, which the next utterance to be
     begun waits for. The callables are those of `Uplink`."""
 

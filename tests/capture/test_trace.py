@@ -5,12 +5,12 @@ from __future__ import annotations
 import itertools
 import random
 from array import array
-from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from scribed.capture.ear import Ear
 from scribed.capture.gate import Gate

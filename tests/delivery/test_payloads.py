@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from scribed.delivery import payloads
 from scribed.delivery.payloads import Moment
@@ -54,7 +54,9 @@ def said(spoken: Final, moment: Moment = MOMENT, *, more_speech: bool = False) -
 def test_a_final_has_every_field_of_the_contract() -> None:
     spoken = final(1841, at=812_346.640)
     begun = UtteranceStarted(uid(1841), 1841, 812_345.120, mono_offset=-2.0)
-    spoken = Final(**{name: getattr(spoken, name) for name in Final.__slots__} | {"started": begun})
+    spoken = Final(
+        **{name: getattr(spoken, name) for name in Final.__struct_fields__} | {"started": begun}
+    )
     assert said(spoken) == {
         "schema": "stt.transcript/1",
         **HEADER,

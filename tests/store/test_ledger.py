@@ -11,10 +11,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from scribed.model import Answer, Closed, EarlierBoot, Entity, Outcome, RobotDid, Word
 from scribed.store import records

@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 import shutil
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from scribed.errors import StateInUse
 from scribed.model import Closed, EarlierBoot, EndReason, Outcome, Recovered, SeqReserved

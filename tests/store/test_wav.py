@@ -6,11 +6,11 @@ import io
 import json
 import wave
 import zlib
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from scribed.model import EndReason, RobotDid, UtteranceEnded, UtteranceId, UtteranceStarted
 from scribed.store.wav import HEADER_BYTES, MAX_AUDIO_BYTES, Damaged, Meta, Newer, header, parse

@@ -11,10 +11,10 @@ import sys
 import time
 import zlib
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from scribed.model import UtteranceId
 from scribed.store.wav import HEADER_BYTES, header, parse

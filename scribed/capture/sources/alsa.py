@@ -10,11 +10,11 @@ import contextlib
 import logging
 import select
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import alsaaudio
+from msgspec.structs import replace
 
 from scribed import clock, config, kinds
 from scribed.capture.sources import devices

@@ -9,8 +9,9 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 _CARD_LINE = re.compile(r"\s*(\d+) \[(\S+)\s*\]: .*? - (.*)")
 _PCM_LINE = re.compile(r"(\d+)-(\d+): .*")
@@ -22,8 +23,7 @@ _MAX_BYTES = 65_536
 """More than any of these files has."""
 
 
-@dataclass(frozen=True, slots=True)
-class Usb:
+class Usb(Struct, frozen=True):
     """What tells one USB device from another; `serial` and `path` are "" where it has none."""
 
     vendor: str  #: four hexadecimal digits in lower case, as is `product`
@@ -33,8 +33,7 @@ class Usb:
     port: str = ""  #: "BUS-PORTS", as the kernel's log has it; buses are numbered as they are found
 
 
-@dataclass(frozen=True, slots=True)
-class Card:
+class Card(Struct, frozen=True):
     """A sound card as it is now. `number` is None where only libasound told of it."""
 
     id: str

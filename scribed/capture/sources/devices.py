@@ -6,7 +6,8 @@ import errno
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from scribed.capture.sources.cards import Card
 from scribed.capture.sources.wanted import (
@@ -30,8 +31,7 @@ UNKNOWN_HOLDER = "another program (sudo scribed devices says which)"
 """A hardened unit sees neither /proc/asound nor other users' processes."""
 
 
-@dataclass(frozen=True, slots=True)
-class Chosen:
+class Chosen(Struct, frozen=True):
     """The PCM to open, and its card where it is one's."""
 
     pcm: str

@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import select
 import time
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from scribed import clock, kinds
 from scribed.capture.sources import devices, urls

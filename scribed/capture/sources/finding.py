@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import collections
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from scribed.capture.levels import SILENCE_DBFS, dbfs, power
 
@@ -20,8 +21,7 @@ _KEPT = 3000
 """Frames, a minute."""
 
 
-@dataclass(frozen=True, slots=True)
-class Heard:
+class Heard(Struct, frozen=True):
     """What one microphone heard so far."""
 
     speech_ms: int

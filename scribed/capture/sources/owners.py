@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import re
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 _OWNER = re.compile(r"^owner_pid\s*:\s*(\d+)", re.MULTILINE)
 _SERVICE = re.compile(r"/([^/\n]+\.(?:service|scope))(?=/|$)", re.MULTILINE)
@@ -13,8 +14,7 @@ _NO_PID = 0
 """What the kernel says of a process in a namespace that we cannot see."""
 
 
-@dataclass(frozen=True, slots=True)
-class Owner:
+class Owner(Struct, frozen=True):
     """A process that has the device open; `name` and `unit` are "" where /proc hides them."""
 
     pid: int

@@ -7,9 +7,10 @@ import logging
 import os
 import select
 import stat
-from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
+
+from msgspec.structs import replace
 
 from scribed import clock, config, kinds
 from scribed.capture.sources import devices, wav

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol, TypeVar
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from scribed.capture.sources.devices import no_channel
 from scribed.capture.sources.samples import S16, WIDTHS
@@ -33,8 +35,7 @@ class Shape(NamedTuple):
     format: str  #: ALSA's name of it
 
 
-@dataclass(frozen=True, slots=True)
-class Has:
+class Has(Struct, frozen=True):
     """What libasound says of a device, each alone."""
 
     rates: Rates
@@ -42,8 +43,7 @@ class Has:
     formats: list[str]
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(Struct, frozen=True):
     """What the configuration says of a device; 0: whatever suits best."""
 
     rate: int = 0

@@ -6,11 +6,13 @@ A URL may carry a user, a password or a token: `Address.shown` is what may be to
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from urllib.parse import unquote, urlsplit
+
+from msgspec import Struct
 
 from scribed.config import Audio
 from scribed.errors import SourceError
+from scribed.items import without
 from scribed.model import RATE
 
 PROTOCOLS = {
@@ -44,17 +46,18 @@ _SHORTEST_SECRET = 3
 """A password of one or two characters would blacken half of a message."""
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
+class Address(Struct, frozen=True):
     """A file or a URL that ffmpeg may read; has no repr of what it may hold."""
 
-    url: str = field(repr=False)  #: as ffmpeg takes it
+    url: str  #: as ffmpeg takes it
     shown: str  #: without user, password, query and fragment
     path: str | None  #: of a file of this machine
     protocols: tuple[str, ...]
-    secrets: tuple[str, ...] = field(default=(), repr=False)
+    secrets: tuple[str, ...] = ()
     runs_itself: bool = False  #: a stream, whatever is found in it
     times_out: bool = False  #: ffmpeg itself gives a silent peer up
+
+    __repr__ = without("url", "secrets")
 
 
 def address(path: str) -> Address:

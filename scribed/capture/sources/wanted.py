@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from scribed.errors import SourceError
 
@@ -14,20 +15,17 @@ _DEVICE_OF_PCM = re.compile(r"[^:]+:[^,]*,\s*(?:DEV=)?(\d{1,4})\b.*", re.DOTALL)
 _MONITOR = re.compile(r"[:='\"].*\.monitor\b", re.DOTALL)
 
 
-@dataclass(frozen=True, slots=True)
-class Auto:
+class Auto(Struct, frozen=True):
     """The only hardware card that captures."""
 
 
-@dataclass(frozen=True, slots=True)
-class CardId:
+class CardId(Struct, frozen=True):
     """The card with this ALSA id."""
 
     id: str
 
 
-@dataclass(frozen=True, slots=True)
-class UsbId:
+class UsbId(Struct, frozen=True):
     """A USB device by what it is; `serial` None: whichever."""
 
     vendor: str
@@ -35,22 +33,19 @@ class UsbId:
     serial: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class UsbPath:
+class UsbPath(Struct, frozen=True):
     """A USB device by where it is plugged in."""
 
     path: str
 
 
-@dataclass(frozen=True, slots=True)
-class Named:
+class Named(Struct, frozen=True):
     """A card whose name has this text in it, in any case."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Pcm:
+class Pcm(Struct, frozen=True):
     """A PCM that libasound knows by this name."""
 
     name: str

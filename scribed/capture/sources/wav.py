@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from typing import BinaryIO
+
+from msgspec import Struct
 
 from scribed.errors import SourceError
 
@@ -29,8 +30,7 @@ _UNKNOWN = 0x7FFF_0000
 _FLIP_SIGN = bytes(value ^ 0x80 for value in range(256))
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
+class Header(Struct, frozen=True):
     """What is in the file; its samples are the next bytes."""
 
     rate: int

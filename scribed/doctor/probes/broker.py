@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import select
 import time
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from scribed.config import Mqtt
 from scribed.delivery.attempts import Loss, Version

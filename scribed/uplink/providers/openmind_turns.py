@@ -11,8 +11,9 @@ faster than one can speak.
 from __future__ import annotations
 
 import collections
-from dataclasses import dataclass, field
 from typing import NamedTuple
+
+from msgspec import Struct, field
 
 from scribed.model import Answer, UtteranceId, seconds
 from scribed.text import clean
@@ -35,8 +36,7 @@ MAX_CHARS = 20_000
 """Of one utterance, in all finals: far more than can be said in 28 s."""
 
 
-@dataclass(slots=True)
-class Turn:
+class Turn(Struct):
     """An utterance that was begun on this connection and has not got its text."""
 
     id: UtteranceId

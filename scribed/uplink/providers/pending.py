@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from msgspec import Struct, field
 
 from scribed.model import UtteranceId
 from scribed.uplink.providers.elevenlabs_extras import Extra
@@ -16,8 +16,7 @@ AT_ONCE_S, HEARS_AT = 2.0, 4.0
 faster, but for the first: a commit that comes before that may be one from its middle."""
 
 
-@dataclass(slots=True, eq=False)
-class Part:
+class Part(Struct, eq=False):
     """One answer of the service: the text, and what came with it."""
 
     text: str
@@ -28,8 +27,7 @@ class Part:
     asked: bool = False  #: it answers a commit of ours
 
 
-@dataclass(slots=True, eq=False)
-class Pending:
+class Pending(Struct, eq=False):
     """An utterance that was begun on this connection, and is not answered in full."""
 
     id: UtteranceId

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import base64
 import binascii
-import dataclasses
 import enum
 import json
 import re
 from typing import Any
+
+import msgspec
 
 from scribed.interfaces import SessionEvent
 from scribed.model import pcm_bytes
@@ -71,7 +72,7 @@ def _decoded(text: str) -> bytes | None:
 
 def plain(event: SessionEvent) -> dict[str, Any]:
     """The fields of an event as a dialogue writes them."""
-    fields = dataclasses.asdict(event)
+    fields = msgspec.to_builtins(event)
     if "utterance_id" in fields:
         fields["id"] = fields["utterance_id"]
     fields |= fields.pop("answer", {})
