@@ -15,6 +15,7 @@ from scribed.config import Mqtt
 from scribed.delivery.attempts import Loss, Version
 from scribed.delivery.events import Acknowledged, Heard, Subscribed
 from scribed.delivery.mqtt import Wire
+from scribed.delivery.reasons import where
 from scribed.delivery.topics import Message
 from scribed.errors import BrokerError
 from scribed.model import Identity
@@ -50,6 +51,7 @@ class Watch:
         self, access: Access, filters: Iterable[str], *, name: str, beside: str = ""
     ) -> None:
         self.unheard = ""  #: why `beside` is not heard
+        self._where = where(access.mqtt)
         self._acknowledged: dict[int, str | None] = {}
         self._subscribed, self._refusal = False, ""
         client_id = f"scribed-{name}-{os.urandom(4).hex()}"
@@ -124,11 +126,14 @@ class Watch:
             )
             try:
                 self._subscribe(filters)
-            except BaseException:
-                loss = self._wire.loss
+            except BrokerError:
                 self._wire.close()
-                if loss not in (Loss.WRONG_VERSION, Loss.SILENT) or not versions:
+                other = self._wire.loss in (Loss.WRONG_VERSION, Loss.SILENT)
+                if not (other and versions):
                     raise
+            except BaseException:
+                self._wire.close()
+                raise
             else:
                 return self._wire
 
@@ -149,7 +154,10 @@ class Watch:
         deadline = time.monotonic() + ANSWER_S
         while not condition():
             if (left_s := deadline - time.monotonic()) <= 0:
-                raise BrokerError(f"the broker did not answer within {ANSWER_S:g} s")
+                raise BrokerError(
+                    f"{self._where} did not answer within {ANSWER_S:g} s; does an MQTT broker "
+                    "listen there, and does that port want TLS (mqtt.tls)?"
+                )
             if self._service(left_s):
                 deadline = time.monotonic() + ANSWER_S
 

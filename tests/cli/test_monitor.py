@@ -18,7 +18,7 @@ from scribed.contract.examples import payloads_of
 from scribed.demo.broker import Broker
 from tests.cli.shell import COMMAND, Shell
 from tests.cli.terminal import Terminal
-from tests.delivery.peers import Robot
+from tests.delivery.peers import Robot, ScriptedBroker, wait_for
 from tests.parts.choosy import choosy
 
 EXAMPLES = payloads_of()
@@ -223,6 +223,16 @@ def test_without_rich_a_terminal_is_told_what_to_install_and_lines_need_none(
         person.expect("hears")
         person.interrupt()
         assert person.end() == 0
+
+
+def test_ctrl_c_ends_it_while_the_broker_does_not_answer(shell: Shell) -> None:
+    with (
+        ScriptedBroker(mute=True) as broker,
+        Piped(shell, "--host", f"127.0.0.1:{broker.port}") as monitor,
+    ):
+        wait_for(lambda: broker.levels, "its CONNECT")
+        assert monitor.end() == 0
+        assert broker.levels == [5]
 
 
 def test_what_is_wrong_with_the_broker_is_said_at_once(shell: Shell, tmp_path: Path) -> None:
