@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from bench import footprint, live, outage
+from bench import backlog, footprint, live, outage
 from bench.beside import ANSWER_S, COLUMNS, FLOOR, SDK
 from bench.cost import Spread
 from bench.idle import ALONE
@@ -175,6 +175,12 @@ TARGETS = (
     Target("CPU in silence", "≤ 0.8 × bare loop", "idle", _ratio("idle", 0.8)),
     Target("CPU while streaming speech", "≤ 1.2 × bare loop", "stream", _ratio("stream", 1.2)),
     Target("peak memory, streaming", "≤ 45 MB", "stream", _at_most(45, "MB", "stream", OURS, PEAK)),
+    Target(
+        "peak memory, an hour of backlog",
+        "≤ 64 MB",
+        "backlog",
+        _at_most(64, "MB", "backlog", backlog.PEAK, MEASURED),
+    ),
     Target(
         "wake-ups with no microphone and no link",
         "≤ 10 a second",

@@ -15,13 +15,13 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from bench import boot, footprint, idle, live, outage, picture, stream, targets
+from bench import backlog, boot, footprint, idle, live, outage, picture, stream, targets
 from bench.kept import ROOT, Part, Parts, commit, keep, load, machine
 from bench.tables import Table
 
 PAGE, PICTURE = ROOT / "docs" / "figures.md", ROOT / "docs" / "figures.png"
 BEGIN, END = "<!-- scripts/bench all: begin -->", "<!-- scripts/bench all: end -->"
-ORDER = ("idle", "stream", "live", "footprint", "boot", "outage", "soak")
+ORDER = ("idle", "stream", "live", "footprint", "boot", "backlog", "outage", "soak")
 ROUNDS = 5
 
 
@@ -62,8 +62,9 @@ def main() -> None:
 
 def plan(share: float) -> dict[str, Step]:
     """The steps by name, this share of their usual length."""
-    quiet_s, speech_s, away_s = (max(5, round(share * each)) for each in (120, 40, 600))
+    quiet_s, speech_s, away_s = (max(5, round(share * each)) for each in (100, 40, 600))
     live_s, starts = max(30, round(share * live.SECONDS)), max(2, round(share * 5))
+    minutes = max(2, round(share * 60))
     return {
         "idle": Step(
             f"idle --seconds {quiet_s}",
@@ -77,11 +78,14 @@ def plan(share: float) -> dict[str, Step]:
         ),
         "live": Step(f"live --seconds {live_s}", live_s + 15, lambda: live.measure(live_s)),
         "footprint": Step(
-            f"footprint --times {starts}", starts * 25, lambda: footprint.measure(starts)
+            f"footprint --times {starts}", starts * 30, lambda: footprint.measure(starts)
         ),
         "boot": Step(f"boot --times {starts}", 30 + starts * 15, lambda: boot.measure(starts)),
+        "backlog": Step(
+            f"backlog --minutes {minutes}", 40 + minutes / 4, lambda: backlog.measure(minutes)
+        ),
         "outage": Step(
-            f"outage --seconds {away_s}", 1.3 * away_s + 30, lambda: outage.measure(away_s)
+            f"outage --seconds {away_s}", 1.25 * away_s + 30, lambda: outage.measure(away_s)
         ),
     }
 
