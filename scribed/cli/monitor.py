@@ -7,13 +7,14 @@ import contextlib
 import io
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from scribed import clock
 from scribed.cli import brokers
 from scribed.cli.addresses import word
 from scribed.cli.brokers import robot_name
 from scribed.delivery.bases import Address, Bases
+from scribed.delivery.events import Heard
 from scribed.delivery.watch import Watch
 from scribed.errors import BrokerError, ScribedError
 from scribed.monitor.outputs import BRIDGE, Json, Lines, Output, Pictures, Whose
@@ -82,7 +83,17 @@ def run(args: argparse.Namespace) -> int:
         watching = stack.enter_context(Watching(connect))
         output = stack.enter_context(_output(args, whose, where))
         while True:
-            output.take(watching.heard(TICK_S), watching.lost)
+            _tell(output, watching.heard(TICK_S), watching.lost)
+
+
+def _tell(output: Output, heard: Sequence[Heard], lost: str | None) -> None:
+    """Raises `ScribedError` where a disk is full."""
+    try:
+        output.take(heard, lost)
+    except BrokenPipeError:  # nobody reads it any more
+        raise
+    except OSError as exc:
+        raise ScribedError(f"the output cannot be written: {exc.strerror}") from exc
 
 
 @contextlib.contextmanager

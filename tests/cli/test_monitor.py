@@ -235,6 +235,24 @@ def test_ctrl_c_ends_it_while_the_broker_does_not_answer(shell: Shell) -> None:
         assert broker.levels == [5]
 
 
+def test_an_output_that_takes_no_more_is_said(shell: Shell, broker: Broker) -> None:
+    with Robot(broker.port) as robot, Path("/dev/full").open("w") as full:
+        comes_up(robot)
+        words = ["monitor", "--json", "--host", f"127.0.0.1:{broker.port}"]
+        done = subprocess.run(
+            [*COMMAND, *words],
+            env=shell.environ,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            timeout=30,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert done.stderr.startswith(
+        b"scribed: the output cannot be written: No space left on device\n"
+    )
+
+
 def test_what_is_wrong_with_the_broker_is_said_at_once(shell: Shell, tmp_path: Path) -> None:
     said = shell.scribed("monitor", "--host", "127.0.0.1", "--port", "9")
     assert said.status == 1
