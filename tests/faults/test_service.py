@@ -118,8 +118,8 @@ def test_a_bad_service_behind_a_bad_link_loses_no_word_either(
             bench.faults += 1
         bench.microphone.hush()
         for _ in range(4):  # an answer to another proves that it was refused for its own sake
+            bench.settle(3)  # else what waits, each with an answer to miss, makes it late
             bench.fresh()
-            bench.settle(3)
         bench.settle(60)
         bench.conclude("bad service, bad link")
         verdict = bench.judge.verdict()
