@@ -5,13 +5,16 @@ Time is measured by `scripts/bench`; these hold what makes it: a change that cos
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import json
 import random
 import subprocess
 import sys
+import threading
 import tracemalloc
 from array import array
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from types import FrameType
 from typing import Any, NamedTuple
 
@@ -24,12 +27,14 @@ from scribed.capture.ear import Ear
 from scribed.config import Config
 from scribed.model import RATE, Block, UtteranceId, UtteranceStarted, pcm_bytes
 from scribed.uplink.providers.elevenlabs_chunks import Chunks
+from tests.parts.cloud import Cloud
+from tests.uplink.rig import Rig, utterance
 
 BLOCK = RATE // 10
-CALLS = {"webrtc": 95, "two_stage": 142}
-"""Per 100 ms of a quiet room: 89 and 135 were counted."""
-LULL_CALLS = 42
-"""Of four in five of them: 33 and 39 were counted."""
+CALLS = {"webrtc": 96, "two_stage": 139}
+"""Per 100 ms of a quiet room: 91 and 132 were counted."""
+LULL_CALLS = 36
+"""Of four in five of them: 33 and 34 were counted."""
 PEAK_BYTES = 8000
 """Live at once while 100 ms are heard: the sound itself is 3200."""
 SPEECH_PEAK_BYTES = 24_000
@@ -38,6 +43,8 @@ RETAINED_BYTES = 1000
 CHUNK_PEAK_BYTES = 20_000
 """Live at once while 100 ms of sound become a message, of which there are 4363 bytes."""
 CHUNK_CALLS = 13
+SENDING_CALLS = 175
+"""Per 100 ms of live audio that the uplink sends: 159 were counted."""
 MESSAGE_BYTES = 95
 """Of a message about 100 ms, beyond the base64."""
 MODULES = 385
@@ -190,6 +197,37 @@ def test_a_chunk_becomes_a_message_in_few_calls_with_few_bytes() -> None:
     base64_bytes = 4 * -(-len(pcm) // 3)
     assert len(chunks.out[0]) - base64_bytes <= MESSAGE_BYTES
     assert json.loads(chunks.out[0])["audio_base_64"]
+
+
+def test_live_audio_is_sent_in_few_calls() -> None:
+    """Between the looks at everything, once a second."""
+    with contextlib.closing(Cloud()) as cloud, counting("uplink") as count, Rig(cloud.url) as rig:
+        started, *audio, _ = utterance(1, 5.0)
+        rig.post(started)
+        for n, piece in enumerate(audio):
+            if n == len(audio) // 5:
+                before = count()
+            rig.post(piece)
+            cloud.wait_for(functools.partial(lambda sent: cloud.messages > sent, n))
+        per_piece = (count() - before) / (len(audio) * 4 // 5)
+    assert 50 < per_piece <= SENDING_CALLS
+
+
+@contextlib.contextmanager
+def counting(thread: str) -> Iterator[Callable[[], int]]:
+    """Threads so named that are started meanwhile count what they call."""
+    count = 0
+
+    def count_calls(_frame: FrameType, event: str, _arg: object) -> None:
+        nonlocal count
+        if event in {"call", "c_call"} and threading.current_thread().name == thread:
+            count += 1
+
+    threading.setprofile(count_calls)
+    try:
+        yield lambda: count
+    finally:
+        threading.setprofile(None)
 
 
 def test_the_daemon_imports_what_it_needs_and_no_more() -> None:

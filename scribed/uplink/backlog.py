@@ -64,6 +64,14 @@ class Backlog(Entries):
         """Whether any was begun and is not answered."""
         return self._current is not None or bool(self._unanswered)
 
+    @property
+    def sends_old(self) -> bool:
+        """Whether an utterance that was begun as an old one is under way."""
+        current = self._current
+        if current is not None and current.as_old:
+            return True
+        return any(entry.as_old for entry in self._unanswered)
+
     # What goes out
 
     def next(self, now: float) -> Step | None:

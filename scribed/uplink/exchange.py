@@ -121,6 +121,10 @@ class Exchange:
         has_next = self._may_send(backlog, now) and backlog.has_next(now)
         return select.POLLIN | (select.POLLOUT if self._outgoing or has_next else 0)
 
+    def rests(self, backlog: Backlog) -> bool:
+        """Whether nothing is to be sent, nor seen to leave."""
+        return not (self._outgoing or self._departing or backlog.has_next(clock.now()))
+
     def wake_at(self, backlog: Backlog, now: float) -> float:
         """When there is something to do though nothing comes."""
         timer = self.session.timer()

@@ -28,6 +28,11 @@ class Purse:
         self._remember, self._clock_synced, self._troubles = remember, clock_synced, troubles
         self._told = False  # that the limit is reached
 
+    @property
+    def has_limit(self) -> bool:
+        """Whether what is sent may come to be too much."""
+        return self.spending.settings.daily_limit_s > 0
+
     def retune(self, settings: Cost) -> None:
         """Go by another limit from now on; what was sent today stays counted."""
         self.spending.settings = settings

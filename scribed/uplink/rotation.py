@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import select
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from scribed import clock
@@ -23,6 +23,9 @@ from scribed.uplink.exchange import Exchange, Usage
 from scribed.uplink.opener import Arrived, NotOpened, Opened, Opening
 from scribed.uplink.troubles import Troubles
 from scribed.worker import Mailbox
+
+LOOK_S = 1.0
+"""How often everything is looked at while audio comes in, and nothing else."""
 
 
 class Rotation:
@@ -61,6 +64,7 @@ class Rotation:
         self._poller = select.poll()
         self._poller.register(inbox, select.POLLIN)
         self._asked: dict[int, int] = {}  # by descriptor, what the poller waits for
+        self._look_at = 0.0  # what `wait()` has found holds so long, if nothing but audio comes
         first.leads = True
 
     def retune(self, rotate_s: float, retry: Retry) -> None:
@@ -126,8 +130,28 @@ class Rotation:
             times.append(self._due_at)
         for exchange in exchanges:
             self._ask(exchange.fileno(), exchange.wanted(backlog, now))
+        wake_at = min(times)
+        self._look_at = min(wake_at, now + LOOK_S)
+        return self._sleep(exchanges, wake_at)
+
+    @property
+    def stands(self) -> bool:
+        """Whether all is as `wait()` has found it, as far as time goes: on one connection."""
+        others = self._going or self._coming or self._opening
+        return others is None and clock.now() < self._look_at
+
+    def has_sent(self, backlog: Backlog) -> bool:
+        """Whether all went out that may go now, and the poller knows that."""
+        active = self._active
+        return self._asked.get(active.fileno()) == select.POLLIN and active.rests(backlog)
+
+    def wait_on(self) -> bool:
+        """As `wait()`, where nothing but audio has come since, and it was sent."""
+        return self._sleep([self._active], self._look_at)
+
+    def _sleep(self, exchanges: Sequence[Exchange], until: float) -> bool:
         at_once = any(exchange.pending() for exchange in exchanges)
-        timeout = 0.0 if at_once else max(0.0, min(times) - now)
+        timeout = 0.0 if at_once else max(0.0, until - clock.now())
         ready = dict(self._poller.poll(timeout * 1000))
         for exchange in exchanges:
             exchange.note(ready.get(exchange.fileno(), 0))

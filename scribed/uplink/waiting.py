@@ -240,6 +240,13 @@ class Waiting:
         times = (self.backlog.delayed_at(self._delayed_after_s), self.backlog.condemned_at())
         return min((at for at in times if at is not None), default=None)
 
+    @property
+    def has_room(self) -> bool:
+        """Whether there is so much that a second of audio more need not be looked at."""
+        backlog, used, limit = self.backlog, self._budget.used, self._budget.limit
+        fits = backlog.ram < min(RAM_BYTES, limit // 2) and used + SPARE_BYTES < limit
+        return fits and 2 * used < limit and not (backlog.starved or self.gives_up)
+
     def _make_room(self) -> None:
         limit, here = self._budget.limit, min(RAM_BYTES, self._budget.limit // 2)
         if self.backlog.ram > here:

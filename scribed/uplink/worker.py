@@ -39,7 +39,7 @@ from scribed.interfaces import (
     Session,
     Warned,
 )
-from scribed.model import Link, LinkState, Retuned, UtteranceStarted
+from scribed.model import Link, LinkState, Retuned, UtteranceAudio, UtteranceStarted
 from scribed.uplink.connection import Connection
 from scribed.uplink.exchange import Exchange, Usage
 from scribed.uplink.opener import Arrived, NotOpened, Opened, Opener
@@ -205,6 +205,7 @@ class Uplink(Worker):
         poller.register(self.inbox, select.POLLIN)
         poller.poll(timeout * 1000)
         self._take_mail()
+        self._waiting.pass_time(clock.now())
         self._count()
 
     def _own_timers(self) -> list[float]:
@@ -247,12 +248,19 @@ class Uplink(Worker):
         idle_since = clock.now()
         has_mail = True
         while True:
-            self._take_mail(has_mail=has_mail)
+            audio_alone = has_mail and self._take_mail()
+            audio_alone = audio_alone and rotation.stands and self._is_at_ease()
+            if not audio_alone:
+                self._waiting.pass_time(clock.now())
             may_rotate = self._drain is None and not self._backlog.shut
             for exchange, event in rotation.turn(self._backlog, may_rotate=may_rotate):
                 if isinstance(event, Failed):
                     return event
                 self._hear(exchange, event)
+                audio_alone = False
+            if audio_alone and rotation.has_sent(self._backlog):
+                has_mail = rotation.wait_on()  # so it is ten times a second
+                continue
             now = clock.now()
             self._count()
             self._troubles.link_stands(now)
@@ -267,6 +275,10 @@ class Uplink(Worker):
                 return None
             self.beat(REST_S)
             has_mail = rotation.wait(self._wake_at(now, idle_since), self._backlog)
+
+    def _is_at_ease(self) -> bool:
+        """Whether more audio of fresh speech changes nothing but that it is to be sent."""
+        return not self._backlog.sends_old and not self._purse.has_limit and self._waiting.has_room
 
     def _is_over(self, idle_s: float) -> bool:
         """Whether the connection is to be closed by our own choice."""
@@ -337,9 +349,14 @@ class Uplink(Worker):
 
     # Mail, and what is told
 
-    def _take_mail(self, *, has_mail: bool = True) -> None:
-        now = clock.now()
-        for item in self.inbox.drain() if has_mail else ():
+    def _take_mail(self) -> bool:
+        """Take what has come; whether that was audio, and nothing else."""
+        now, audio_alone = clock.now(), True
+        for item in self.inbox.drain():
+            if isinstance(item, UtteranceAudio):
+                self._waiting.take(item, now)
+                continue
+            audio_alone = False
             match item:
                 case Drain():
                     self._drain = item
@@ -353,7 +370,7 @@ class Uplink(Worker):
                     if isinstance(item, UtteranceStarted):
                         self._retries.hurry(now)
                     self._waiting.take(item, now)
-        self._waiting.pass_time(now)
+        return audio_alone
 
     def _retune(self, new: Retune) -> None:
         """Go by another configuration: at once, but for a connection that has to end for it."""

@@ -662,6 +662,13 @@ def test_a_binary_message_is_sent_as_one(wire: Wire) -> None:
     assert wire.heard() == (BINARY, b"\x00\xff\x7f")
 
 
+@pytest.mark.parametrize("size", [0, 1, 125, 126, 65_535, 65_536])
+def test_a_message_of_any_length_is_masked_whole(wire: Wire, size: int) -> None:
+    message = bytes(n % 251 for n in range(size))
+    wire.connection.send(message)
+    assert wire.heard() == (BINARY, message)
+
+
 def test_fragments_are_joined_and_control_frames_between_them_are_not_in_the_way(
     wire: Wire,
 ) -> None:
