@@ -32,8 +32,8 @@ METER_EVERY = 5
 PART_MS = 100
 """So much is heard at once, however much comes: an utterance's levels are those of its frames."""
 LULL_PARTS = 4
-"""So many parts in which nobody speaks may wait for the next: what is said of the sound is half a
-second old at most."""
+"""So many parts in which nobody speaks may wait for the next, and so many in which somebody does
+for being measured: what is said of the sound is half a second old at most."""
 
 
 _VOICED, _UNVOICED = Verdict.VOICED, Verdict.UNVOICED
@@ -84,6 +84,7 @@ class Ear:
         self._frames = 0
         self._lull: list[tuple[Block, list[bool]]] = []  # heard, asked about, and no more than that
         self._calm = True  # nobody speaks, nor may begin to: nothing comes of a lull
+        self._unmeasured: list[tuple[bytes, list[bool]]] = []  # with what was decided of its frames
         self.refused_frames = 0  #: that webrtcvad took for a voice, and the second stage did not
         self._trace, self._witness = Trace(), witness
         if witness is not None:
@@ -227,11 +228,15 @@ class Ear:
         if self._calm and len(self._lull) < LULL_PARTS and True not in asked:
             self._lull.append((block, asked))
             return []
-        self._catch_up()
+        self._end_lull()
         return self._hear(block, asked)
 
     def _catch_up(self) -> None:
         """Do what was left for later."""
+        self._end_lull()
+        self._measure()
+
+    def _end_lull(self) -> None:
         lull, self._lull = self._lull, []
         for block, asked in lull:
             self._hear(block, asked)
@@ -239,21 +244,24 @@ class Ear:
     def _hear(self, block: Block, asked: list[bool] | None = None) -> list[GateEvent]:
         if (witness := self._witness) is not None and witness.wants_stand:
             witness.stands(self.stand())
-        self._proof.part(block.pcm)
-        pcm = gate_pcm = block.pcm
+        gate_pcm = block.pcm
         if self._conditioner is None:
-            events = self._segmenter.feed(block, self._decide(pcm, pcm, asked))
+            decisions = self._decide(gate_pcm, asked)
+            events = self._segmenter.feed(block, decisions)
         else:
-            gate_pcm, uplink_pcm = self._conditioner(pcm)
-            decisions = self._decide(gate_pcm, pcm, None)
+            gate_pcm, uplink_pcm = self._conditioner(block.pcm)
+            decisions = self._decide(gate_pcm, None)
             events = self._segmenter.feed(block._replace(pcm=uplink_pcm), decisions)
+        self._unmeasured.append((block.pcm, decisions))
+        if witness is not None or len(self._unmeasured) > LULL_PARTS:
+            self._measure()
         if witness is not None:
             witness.heard(block._replace(pcm=gate_pcm), self._trace.take())
         self._calm = not (self._segmenter.is_engaged or self._segmenter.is_stirring)
         return self._with_levels(events) if events else events
 
-    def _decide(self, pcm: bytes, heard: bytes, asked: list[bool] | None) -> list[bool]:
-        """What the VAD says of each frame of `pcm`; measure one in `METER_EVERY` of `heard`."""
+    def _decide(self, pcm: bytes, asked: list[bool] | None) -> list[bool]:
+        """What the VAD says of each frame of `pcm`."""
         if asked is None:
             asked = self._ask(pcm, self._frame_bytes)
         verdicts = self._judge(pcm, self._frame_bytes, asked)
@@ -262,13 +270,19 @@ class Ear:
             self.refused_frames += verdicts.count(_FAINT) + verdicts.count(_REFUSED)
         if self._witness is not None:
             self._trace.voices(verdicts)
-        first = METER_EVERY - 1 - self._frames % METER_EVERY
-        for n in range(first, len(verdicts), METER_EVERY):
-            frame = heard[n * self._frame_bytes : (n + 1) * self._frame_bytes]
-            self._meter.add(frame, voiced=decisions[n])
-            self._proof.frame(frame, voiced=decisions[n], stands_for=self._metered_samples)
-        self._frames += len(verdicts)
         return decisions
+
+    def _measure(self) -> None:
+        """Look for silence in all that was heard, and measure one frame in `METER_EVERY`."""
+        unmeasured, self._unmeasured = self._unmeasured, []
+        for pcm, decisions in unmeasured:
+            self._proof.part(pcm)
+            first = METER_EVERY - 1 - self._frames % METER_EVERY
+            for n in range(first, len(decisions), METER_EVERY):
+                frame = pcm[n * self._frame_bytes : (n + 1) * self._frame_bytes]
+                self._meter.add(frame, voiced=decisions[n])
+                self._proof.frame(frame, voiced=decisions[n], stands_for=self._metered_samples)
+            self._frames += len(decisions)
 
     def _begin_anew(self, note: str) -> None:
         if self._conditioner:
@@ -284,8 +298,10 @@ class Ear:
     def _with_levels(self, events: list[GateEvent]) -> list[GateEvent]:
         for n, event in enumerate(events):
             if isinstance(event, UtteranceStarted):
+                self._measure()
                 self._meter.open()
             elif isinstance(event, UtteranceEnded):
+                self._measure()
                 events[n] = replace(
                     event, level_dbfs=self._meter.utterance_dbfs, snr_db=self._meter.snr_db
                 )

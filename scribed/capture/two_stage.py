@@ -24,7 +24,7 @@ from typing import Protocol
 import msgspec
 
 from scribed.capture.floor import Floor, FloorState
-from scribed.interfaces import Remembering, Vad
+from scribed.interfaces import Judge, Remembering, Vad
 from scribed.model import Verdict
 
 LENT_MS = 400
@@ -139,6 +139,7 @@ class TwoStage:
         self, first: Vad, floor: Floor, confirmation: Confirmation | None, frame_ms: int
     ) -> None:
         self._first, self._floor, self._confirmation = first, floor, confirmation
+        self._asks_first = first if isinstance(first, Judge) else None
         self._lent_frames = LENT_MS // frame_ms
         self._lent = 0
 
@@ -147,6 +148,8 @@ class TwoStage:
 
     def ask(self, pcm: bytes, frame_bytes: int) -> list[bool]:
         """See `Judge`: the first stage alone."""
+        if self._asks_first is not None:
+            return self._asks_first.ask(pcm, frame_bytes)
         return [self._first(pcm[at : at + frame_bytes]) for at in range(0, len(pcm), frame_bytes)]
 
     def judge(self, pcm: bytes, frame_bytes: int, asked: Sequence[bool]) -> list[Verdict]:
