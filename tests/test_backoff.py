@@ -62,6 +62,20 @@ def test_the_delays_of_one_daemon_at_its_cap_are_spread_evenly_too() -> None:
     assert distance_from_uniform(draws, 30.0) < KS_1_PERCENT
 
 
+def test_fifty_that_lost_one_server_never_come_back_at_twice_their_mean_pace() -> None:
+    """Who waits anywhere in delays drawn from 0 to c comes within dt with 2/c dt at most: twice 1/c."""
+    longest, away, step, outages = 30.0, 120.0, 2.0, 400
+    dice = random.Random(20)
+    comes = [0] * int(longest / step)
+    for _ in range(50 * outages):
+        backoff, now = Backoff(0.5, longest, random.Random(dice.random())), 0.0
+        while now < away:
+            now += backoff.next_delay()
+        comes[int((now - away) / step)] += 1
+    assert max(comes) <= 2 * sum(comes) / len(comes)
+    assert comes[-1] > 0
+
+
 def test_success_brings_the_first_cap_back() -> None:
     backoff = Backoff(0.5, 30.0, Top())
     for _ in range(5):
