@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import Generic, NamedTuple, TypeVar
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
@@ -22,7 +23,8 @@ _FIGURE = re.compile(
 """A figure that says how much: two texts that differ in it alone are the same trouble."""
 
 
-class Untold(NamedTuple, Generic[T]):
+@dataclass(frozen=True, slots=True)
+class Untold(Generic[T]):
     """What came, and was not said."""
 
     about: str

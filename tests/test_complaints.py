@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from scribed.complaints import FLAP_S, FLAPS, MAX_STORIES, REPEAT_S, Complaints
+from scribed.complaints import FLAP_S, FLAPS, MAX_STORIES, REPEAT_S, Complaints, Untold
 
 
 def heard(complaints: Complaints[str], text: str, now: float, about: str = "link") -> int:
@@ -20,7 +20,10 @@ def test_troubles_that_alternate_are_each_told_once() -> None:
     complaints = Complaints[str]()
     told = [heard(complaints, ("refused", "timed out")[now % 2], now) for now in range(20)]
     assert told == [1, 1] + [0] * 18
-    assert complaints.due(REPEAT_S + 1.0) == [("link", "refused", 9), ("link", "timed out", 9)]
+    assert complaints.due(REPEAT_S + 1.0) == [
+        Untold("link", "refused", 9),
+        Untold("link", "timed out", 9),
+    ]
 
 
 def test_how_much_of_it_there_was_makes_no_other_trouble() -> None:
@@ -39,7 +42,7 @@ def test_what_came_after_its_line_is_told_at_last_though_it_came_no_more() -> No
     complaints = Complaints[str]()
     for now in range(8):
         heard(complaints, "no room", now)
-    assert complaints.due(REPEAT_S) == [("link", "no room", 7)]
+    assert complaints.due(REPEAT_S) == [Untold("link", "no room", 7)]
     assert complaints.due(10 * REPEAT_S) == []
 
 
@@ -47,7 +50,7 @@ def test_at_the_end_all_is_told() -> None:
     complaints = Complaints[str]()
     for now in range(3):
         heard(complaints, "no room", now)
-    assert complaints.due(3, everything=True) == [("link", "no room", 2)]
+    assert complaints.due(3, everything=True) == [Untold("link", "no room", 2)]
 
 
 def test_what_was_over_meanwhile_is_news_at_once() -> None:
