@@ -63,7 +63,7 @@ def test_the_delays_of_one_daemon_at_its_cap_are_spread_evenly_too() -> None:
 
 
 def test_fifty_that_lost_one_server_never_come_back_at_twice_their_mean_pace() -> None:
-    """Who waits anywhere in delays drawn from 0 to c comes within dt with 2/c dt at most: twice 1/c."""
+    """In delays drawn from 0 to c what is left of one has the density 2/c at most: twice 1/c."""
     longest, away, step, outages = 30.0, 120.0, 2.0, 400
     dice = random.Random(20)
     comes = [0] * int(longest / step)
