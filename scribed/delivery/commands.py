@@ -14,8 +14,11 @@ import msgspec
 from msgspec import Meta, Struct
 
 from scribed.config import Language
+from scribed.delivery.bases import Bases
 from scribed.delivery.events import Asked
 from scribed.delivery.outbox import Address
+from scribed.delivery.topics import COMMANDS as COMMAND_TOPIC
+from scribed.delivery.topics import RULES
 from scribed.model import CommandError
 
 MAX_BYTES = 64 * 1024
@@ -28,6 +31,7 @@ MAX_LISTEN_MS = 600_000
 MAX_LOG_MS, LOG_MS = 86_400_000, 600_000
 """For how long a level of the log may be asked for, and is where nobody says."""
 _NAME_SHOWN = 64
+_SPOKEN = frozenset([*RULES, COMMAND_TOPIC]) - {"reply"}
 _BARE = {b"on": True, b"true": True, b"off": False, b"false": False}
 
 
@@ -142,26 +146,29 @@ def parse(asked: Asked, allowed: Collection[str], wall: float) -> Request | Refu
         return Refusal(cmd, exc.error, req)
 
 
-def reply_address(asked: Asked, base: str) -> Address:
+def reply_address(asked: Asked, base: str, bases: Bases) -> Address:
     """Where the reply to `asked` goes: to its response topic, if something may be published there.
 
-    Never below our own base topic but at `reply`: an asker could otherwise put words into our
-    transcript.
+    Never below our own base topic but at `reply`, nor to what the daemons at other `bases` say or
+    heed: who may do no more than ask could otherwise put words into a transcript, or have one of us
+    command another.
     """
     correlation = asked.correlation
     if len(correlation or b"") > MAX_CORRELATION_BYTES:
         correlation = None
     topic = asked.response_topic
-    return Address(topic if topic and _may_publish(topic, base) else None, correlation)
+    return Address(topic if topic and _may_publish(topic, base, bases) else None, correlation)
 
 
-def _may_publish(topic: str, base: str) -> bool:
+def _may_publish(topic: str, base: str, bases: Bases) -> bool:
     if topic.startswith("$") or len(topic.encode("utf-8", "replace")) > MAX_TOPIC_BYTES:
         return False
     if any(char in "+#" or not char.isprintable() for char in topic):
         return False
-    ours = topic == base or topic.startswith(f"{base}/")
-    return not ours or f"{topic}/".startswith(f"{base}/reply/")
+    if topic == base or topic.startswith(f"{base}/"):
+        return f"{topic}/".startswith(f"{base}/reply/")
+    address = bases.address(topic)
+    return address is None or address.rest.partition("/")[0] not in _SPOKEN
 
 
 def _limit(asked: Asked) -> None:

@@ -120,7 +120,7 @@ class Publisher:
         self.accounts = Accounts()
         self.outbox = Outbox(config.stale_after_s)
         self.fits = Fits(identity, mqtt, standing)
-        self.replies = Replies(identity, commands, self.outbox)
+        self.replies = Replies(identity, commands, self.outbox, template=mqtt.topic)
         self._identity = identity
         self._robot = Doings(echo)
         self._choose(config, languages)
@@ -152,7 +152,7 @@ class Publisher:
         self._fast_words.choose(config.fast_words)
         self._robot.retune(echo)
         self.outbox.retune(config.stale_after_s)
-        self.replies.retune(identity, commands)
+        self.replies.retune(identity, commands, template=mqtt.topic)
         self.fits.retune(identity, mqtt)
         self._announce()
 
@@ -237,19 +237,23 @@ class Publisher:
     # What to write
 
     def partial(self, said: Partial, moment: Moment) -> Message | None:
-        """A partial to be written at once or never; None where it is empty or no live speech."""
+        """A partial to be written at once or never; None where it is empty, no live speech, or more
+        than the broker takes."""
         if not self._is_live(said, moment) or not clean(said.text):
             return None
         robot = self._robot.during(said.started.at, moment.now)
         told = payloads.partial(said, self._identity, moment, robot)
         expiry_s, about = RULES["partial"].expiry_s, (said.started.id, said.started.seq)
         beside = self._small(self.fits.partial(told))
-        return Message("partial", encode(told), expiry_s, beside=beside, utterance=about)
+        message = Message("partial", encode(told), expiry_s, beside=beside, utterance=about)
+        return message if self._small((message,)) else None
 
-    def metrics(self, said: Metrics, own: dict[str, float], moment: Moment) -> Message:
-        """The daemon's figures and delivery's `own`, to be written at once or never."""
+    def metrics(self, said: Metrics, own: dict[str, float], moment: Moment) -> Message | None:
+        """The daemon's figures and delivery's `own`, to be written at once or never; None where the
+        broker does not take so many."""
         payload = encode(payloads.metrics({**said.values, **own}, self._identity, moment))
-        return Message("metrics", payload, RULES["metrics"].expiry_s)
+        message = Message("metrics", payload, RULES["metrics"].expiry_s)
+        return message if self._small((message,)) else None
 
     def offer(self, moment: Moment) -> Offer | None:
         """What to write at `moment`: then call `written()`, or `set_aside()` if it is too large."""

@@ -13,6 +13,7 @@ from typing import Any
 from msgspec import Struct
 
 from scribed.delivery import commands, payloads
+from scribed.delivery.bases import Bases
 from scribed.delivery.commands import Refusal, Request
 from scribed.delivery.events import Asked
 from scribed.delivery.finals import LIMIT, Durable
@@ -58,19 +59,25 @@ class _Restating(Struct):
 
 
 class Replies:
-    """See the module; replies are queued in the `outbox`. `allowed` is `mqtt.commands`."""
+    """See the module; replies are queued in the `outbox`.
 
-    def __init__(self, identity: Identity, allowed: Collection[str], outbox: Outbox) -> None:
+    `allowed` is `mqtt.commands`, `template` is `mqtt.topic`.
+    """
+
+    def __init__(
+        self, identity: Identity, allowed: Collection[str], outbox: Outbox, *, template: str
+    ) -> None:
         self._outbox = outbox
-        self.retune(identity, allowed)
+        self.retune(identity, allowed, template=template)
         self._pending: dict[Token, Ticket] = {}
         self._numbers = count(1)
         self._restating: _Restating | None = None
         self._closed = False
 
-    def retune(self, identity: Identity, allowed: Collection[str]) -> None:
+    def retune(self, identity: Identity, allowed: Collection[str], *, template: str) -> None:
         """Go by these from now on."""
         self._identity, self._allowed = identity, frozenset(allowed)
+        self._bases = Bases(template)
 
     @property
     def address(self) -> Address:
@@ -79,7 +86,7 @@ class Replies:
 
     def ask(self, asked: Asked, moment: Moment) -> Ticket | None:
         """Read a command; None: it is refused, and its asker is told why."""
-        address = commands.reply_address(asked, self._identity.base)
+        address = commands.reply_address(asked, self._identity.base, self._bases)
         match commands.parse(asked, self._allowed, moment.wall):
             case Refusal(cmd, error, req):
                 self._tell(cmd, req, address, error, moment)

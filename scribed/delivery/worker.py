@@ -322,12 +322,11 @@ class Delivery(Worker):
                 self._set_aside(offer)
                 continue
             self._publisher.written(offer, self._link.publish(offer.message), moment)
-            if offer.text is not None:
-                self._write_loosely(offer.text)
+            self._write_loosely(offer.text)
 
-    def _write_loosely(self, message: Message) -> None:
+    def _write_loosely(self, message: Message | None) -> None:
         """Write a message of QoS 0 now or never: nobody will say whether it came through."""
-        if self._link.writable:
+        if message is not None and self._link.writable:
             self._link.publish(message)
             self._publisher.published[message.topic.partition("/")[0]] += 1
             for other in message.beside:
@@ -389,9 +388,7 @@ class Delivery(Worker):
         the fast words in them."""
         self._publisher.hear(said, self._moment())
         if self._link.writable and self._config.transcript.partials and said.shown:
-            message = self._publisher.partial(said, self._moment())
-            if message is not None:
-                self._write_loosely(message)
+            self._write_loosely(self._publisher.partial(said, self._moment()))
 
     def _restate(self, restated: Restated) -> None:
         """Take some of it now, and the rest behind whatever else is in the mailbox."""

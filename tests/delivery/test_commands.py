@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scribed.delivery.bases import Bases
 from scribed.delivery.commands import (
     COMMANDS,
     MAX_BYTES,
@@ -22,6 +23,8 @@ from scribed.delivery.commands import (
 from scribed.delivery.events import Asked
 from scribed.delivery.outbox import Address
 from tests.delivery.peers import BASE
+
+BASES = Bases("scribed/{robot}/{source}")
 
 WALL = 1_780_306_202.0  # 2026-06-01T09:30:02Z
 
@@ -200,6 +203,11 @@ def test_what_is_too_large_is_not_even_read() -> None:
         (f"{BASE}/reply", True),
         (f"{BASE}/reply/1", True),
         (f"{BASE}mobile/x", True),
+        ("scribed/r8/mic/reply/of-r7", True),
+        ("scribed/r8/mic/x", True),
+        ("scribed/r7/front/transcript", False),
+        ("scribed/r8/mic/word/stop", False),
+        ("scribed/r8/mic/cmd/flush", False),
         (f"{BASE}/transcript", False),
         (f"{BASE}/text", False),
         (f"{BASE}/cmd/mute", False),
@@ -215,16 +223,24 @@ def test_what_is_too_large_is_not_even_read() -> None:
         (None, False),
     ],
 )
-def test_a_reply_goes_where_the_asker_wants_but_never_into_our_own_mouth(
+def test_a_reply_goes_where_the_asker_wants_but_never_into_a_mouth_of_ours(
     topic: str | None, there: bool
 ) -> None:
     asked = Asked("flush", b"", response_topic=topic, correlation=b"7")
-    assert reply_address(asked, BASE) == Address(topic if there else None, b"7")
+    assert reply_address(asked, BASE, BASES) == Address(topic if there else None, b"7")
+
+
+def test_a_template_that_any_topic_is_like_leaves_the_asker_its_own() -> None:
+    anywhere = Bases("{robot}")
+    asked = Asked("flush", b"", response_topic="answers/1")
+    assert reply_address(asked, "r7", anywhere).topic == "answers/1"
+    asked = Asked("flush", b"", response_topic="r8/transcript")
+    assert reply_address(asked, "r7", anywhere).topic is None
 
 
 def test_correlation_data_beyond_reason_is_not_sent_back() -> None:
     asked = Asked("flush", b"", response_topic="a", correlation=b"x" * 2000)
-    assert reply_address(asked, BASE) == Address("a")
+    assert reply_address(asked, BASE, BASES) == Address("a")
 
 
 JSON = st.recursive(

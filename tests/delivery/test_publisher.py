@@ -473,6 +473,7 @@ def test_the_figures_hold_the_daemons_and_ours_which_know_better() -> None:
         law(said).metrics(),
         moment(1.0),
     )
+    assert message is not None
     assert (message.topic, message.expiry_s) == ("metrics", 60)
     values = msgspec.json.decode(message.payload)["metrics"]
     assert values["scribed_frames_total"] == 7

@@ -24,7 +24,7 @@ class Desk:
 
     def __init__(self, allowed: tuple[str, ...] = COMMANDS) -> None:
         self.outbox = Outbox(5.0)
-        self.replies = Replies(IDENTITY, allowed, self.outbox)
+        self.replies = Replies(IDENTITY, allowed, self.outbox, template="scribed/{robot}/{source}")
         self.outbox.connected(20)
         self.now, self._mid = 100.0, 0
 

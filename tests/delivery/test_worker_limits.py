@@ -15,11 +15,13 @@ from scribed.delivery.outbox import LEAN_AFTER
 from scribed.delivery.refusals import ALONE_S
 from scribed.delivery.report import Report
 from scribed.delivery.topics import ALERT_CODES
+from scribed.delivery.schemas import Metrics
 from scribed.demo.broker import Broker
-from scribed.model import Alert, AlertCleared, Closed, Outcome
+from scribed.model import Alert, AlertCleared, Closed, Outcome, Partial
 from tests.delivery.peers import (
     BASE,
     IDENTITY,
+    PROVIDER,
     Clock,
     Relay,
     Rig,
@@ -31,6 +33,27 @@ from tests.delivery.peers import (
 )
 
 LONG = "and then straight on " * 100
+
+
+def test_what_is_said_once_or_never_costs_no_connection_where_it_is_too_large(
+    tmp_path: Path,
+) -> None:
+    figures = Metrics({f"scribed_figure_{number}_total": 0.0 for number in range(200)})
+    with (
+        Broker(tmp_path, max_packet_size=2000) as broker,
+        Robot(broker.port) as robot,
+        Rig(broker.port) as rig,
+    ):
+        rig.online()
+        speaker = started(1, rig.now() - 1)
+        rig.post(figures, speaker, Partial(speaker, 1, "on and " * 300, PROVIDER))
+        rig.post(Partial(speaker, 2, "stop", PROVIDER))
+        (partial,) = robot.hears("partial")
+        assert partial.json["text"] == "stop"
+        assert not robot.on("metrics")
+        wait_for(lambda: rig.delivery.report.dropped.get("too_large") == 2)
+        assert robot.connections == 1
+        assert rig.delivery.report.last_error is None
 
 
 class TightBroker(Broker):
