@@ -195,6 +195,41 @@ def test_every_message_travelled_as_the_document_says(heard: list[Received]) -> 
             assert 1 <= message.expiry_s <= expiry, message
 
 
+def test_what_was_heard_is_the_hand_written_table_of_the_contract(heard: list[Received]) -> None:
+    """The document is made of what publishes: held against it alone both could be wrong."""
+    ours = [message for message in published(heard) if not message.topic.startswith("answers/")]
+    assert {name_of(message) for message in ours} == contract.RULES.keys()
+    for message in ours:
+        qos, retained, expiry = contract.RULES[name_of(message)]
+        assert (message.qos, message.retain) == (qos, retained), message
+        assert (message.expiry_s is None) is (expiry is None), message
+        assert expiry is None or expiry[0] <= (message.expiry_s or 0) <= expiry[1], message
+
+
+def test_each_kind_of_message_is_of_the_schema_that_the_contract_names(
+    heard: list[Received],
+) -> None:
+    named = {name_of(m): m.json["schema"] for m in published(heard) if m.payload.startswith(b"{")}
+    transcripts = dict.fromkeys(("transcript", "late", "partial"), "stt.transcript/1")
+    others = ("word", "speech", "ended", "event", "alert", "state", "metrics", "reply")
+    assert named == transcripts | {name: f"stt.{name}/1" for name in others}
+    plain = {name_of(m): m.payload for m in published(heard) if not m.payload.startswith(b"{")}
+    assert plain.keys() == {"status", "muted", "text", "alert"}
+    assert plain["alert"] == b"", "cleared"
+
+
+def test_a_connection_begins_with_online_and_every_alert_of_the_contract(
+    heard: list[Received],
+) -> None:
+    """After each of its three starts, before anything is said of what it hears."""
+    starts = [at for at, m in enumerate(heard) if (m.topic, m.payload) == ("status", b"online")]
+    assert len(starts) == 3
+    for begun, ended in zip(starts, [*starts[1:], len(heard)], strict=True):
+        first = heard[begun : min(ended, begun + 40)]
+        assert {m.topic.removeprefix("alert/") for m in first} >= contract.ALERTS
+        assert {m.topic for m in first} >= {"state", "muted"}
+
+
 def test_who_reads_no_payload_knows_what_it_is_and_of_which_utterance(
     heard: list[Received],
 ) -> None:

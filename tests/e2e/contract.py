@@ -160,6 +160,12 @@ HEARING_REASONS = (
     *("silent_device", "stalled"),
 )
 
+ALERTS = {
+    *("auth_failed", "quota", "no_device", "silent_device", "gate_open", "backend_down"),
+    *("spool_full", "disk_error", "config_invalid", "duplicate_id", "budget", "mqtt_denied"),
+    *("cert_expiring", "clock_unsynced", "provider_keeps_data"),
+}
+
 RULES: dict[str, tuple[int, bool, tuple[int, int] | None]] = {
     # topic: QoS, retained, the least and the most that its expiry may be; None: it has none
     "status": (1, True, None),
