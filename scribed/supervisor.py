@@ -22,7 +22,7 @@ from scribed.capture.worker import Capture
 from scribed.commands import Commands
 from scribed.config import Config
 from scribed.delivery import payloads
-from scribed.delivery.payloads import Moment
+from scribed.delivery.moment import Moment
 from scribed.delivery.schemas import Metrics, State
 from scribed.delivery.worker import Delivery
 from scribed.metrics import Family

@@ -9,7 +9,7 @@ import msgspec
 
 from scribed.contract.asked import ASKS
 from scribed.delivery import payloads, schemas
-from scribed.delivery.payloads import Moment
+from scribed.delivery.moment import Moment
 from scribed.delivery.topics import (
     COMMANDS,
     MUTED_OFF,

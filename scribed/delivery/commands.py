@@ -16,7 +16,7 @@ from msgspec import Meta, Struct
 from scribed.config import Language
 from scribed.delivery.bases import Bases
 from scribed.delivery.events import Asked
-from scribed.delivery.outbox import Address
+from scribed.delivery.parcels import Address
 from scribed.delivery.topics import COMMANDS as COMMAND_TOPIC
 from scribed.delivery.topics import RULES
 from scribed.model import CommandError

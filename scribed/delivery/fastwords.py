@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from scribed.delivery import payloads
-from scribed.delivery.outbox import Transient
-from scribed.delivery.payloads import Moment, encode
+from scribed.delivery.moment import Moment
+from scribed.delivery.parcels import Transient
+from scribed.delivery.payloads import encode
 from scribed.delivery.topics import WORD_EXPIRY_S
-from scribed.echo import repeats
 from scribed.model import Final, Identity, Partial, RobotDid, UtteranceId
 from scribed.text import slug, words
 
@@ -69,18 +69,6 @@ class FastWords:
         first = level not in told
         told.add(level)
         return first
-
-
-def cautions(said: Partial, moment: Moment, robot: RobotDid, *, more_speech: bool) -> list[str]:
-    """What speaks against a text that may still change, as far as that is known yet."""
-    found = {
-        "robot_speaking": bool(robot.speaking),
-        "robot_moving": bool(robot.moving),
-        "echo_text": repeats(said.text, robot.said),
-        "more_speech": more_speech,
-        "unsynced": moment.unix(said.started.at) < payloads.CLOCK_WAS_SET,
-    }
-    return [name for name, applies in found.items() if applies]
 
 
 def _has(heard: list[str], sought: list[str]) -> bool:

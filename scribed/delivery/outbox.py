@@ -21,8 +21,8 @@ from collections.abc import Iterable
 from msgspec import Struct
 
 from scribed.delivery.finals import LIMIT, Durable, Finals, pack, unpack
-from scribed.items import without
-from scribed.model import Alert, Closed, Final, UtteranceId
+from scribed.delivery.parcels import Again, Answer, Parcel, Raised, Retained, Transient
+from scribed.model import Closed, Final, UtteranceId
 
 TRANSIENTS = REPLIES = 64
 LEAN_AFTER = 3
@@ -32,55 +32,6 @@ TRIES = 6
 """After so many refusals a final is put aside, so that another one has its turn."""
 WINDOW = 16
 """Messages in flight at most; paho would start a queue of its own beyond 20."""
-
-
-class Transient(Struct, frozen=True):
-    """A message that nobody wants after `until`."""
-
-    topic: str
-    payload: bytes
-    until: float
-    utterance: tuple[str, int] | None = None  #: its id and `seq`, where it is about one
-
-
-class Raised(Struct, frozen=True):
-    """An active alert; put into words when it is written: the clock may have been set by then."""
-
-    alert: Alert
-    since: float  #: when it was first raised
-
-
-class Retained(Struct, frozen=True):
-    """The value of a retained topic; an empty payload removes it."""
-
-    topic: str
-    payload: bytes | Raised
-
-
-class Address(Struct, frozen=True):
-    """Where the asker of a command wants its reply."""
-
-    topic: str | None = None  #: as it is, not below the base; None: where such messages go
-    correlation: bytes | None = None
-
-    __repr__ = without("correlation")
-
-
-class Answer(Struct, frozen=True):
-    """A reply to a command, that nobody waits for after `until`."""
-
-    payload: bytes
-    until: float
-    address: Address
-
-
-class Again(Struct, frozen=True):
-    """A final or an end that `restate` asked for."""
-
-    item: Durable
-
-
-Parcel = Final | Closed | Transient | Retained | Answer | Again
 
 
 class _Sent(Struct, frozen=True):

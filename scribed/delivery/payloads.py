@@ -7,14 +7,14 @@ spoken before NTP set the clock comes out with the right time afterwards.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from datetime import datetime, timezone
 from typing import Any
 
 import msgspec
-from msgspec import Struct
 
 from scribed import latency
-from scribed.delivery import answers
+from scribed.delivery import answers, cautions
+from scribed.delivery.cautions import NOTHING_KNOWN
+from scribed.delivery.moment import Moment
 from scribed.delivery.schemas import (
     AlertMessage,
     Done,
@@ -33,12 +33,10 @@ from scribed.delivery.schemas import (
     Transcript,
 )
 from scribed.delivery.topics import PARTIAL_EXPIRY_S, LateReason, Route
-from scribed.echo import repeats
 from scribed.model import (
     Alert,
     Closed,
     CommandError,
-    EndReason,
     Event,
     Final,
     Identity,
@@ -47,43 +45,6 @@ from scribed.model import (
     UtteranceStarted,
 )
 from scribed.text import clean, norm
-
-NOTHING_KNOWN = RobotDid()
-CLOCK_WAS_SET = datetime(2026, 1, 1, tzinfo=timezone.utc).timestamp()
-"""A wall clock that is before this was plainly never set."""
-
-
-class Moment(Struct, frozen=True):
-    """The clocks at the moment of writing."""
-
-    now: float
-    wall: float
-    mono_offset: float = 0.0  #: CLOCK_MONOTONIC minus CLOCK_BOOTTIME
-    clock_synced: bool | None = None
-
-    def unix(self, at: float) -> float:
-        """The wall-clock time of `at`, seconds since the epoch."""
-        return self.wall - (self.now - at)
-
-    def unix_ms(self, at: float) -> int:
-        return round(self.unix(at) * 1000)
-
-    def rfc3339(self, at: float) -> str:
-        """The wall-clock time of `at` in UTC, as 2026-06-01T09:30:02.011Z."""
-        when = datetime.fromtimestamp(self.unix_ms(at) / 1000, timezone.utc)
-        return when.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
-
-    def there(self, started: UtteranceStarted) -> Moment:
-        """This moment by the clocks of the boot in which `started` was spoken.
-
-        Of an earlier boot only the wall clock tells how long ago it was.
-        """
-        boot = started.boot
-        if boot is None:
-            return self
-        now = self.wall - boot.unix_offset
-        return Moment(now, self.wall, started.mono_offset, boot.clock_synced)
-
 
 encode = msgspec.json.Encoder().encode
 
@@ -118,13 +79,16 @@ def transcript(
 ) -> Transcript:
     """The payload of a committed text that is written at `moment` to where `route` says.
 
-    `more_speech`, `languages` and `robot` are those of `cautions()`. A `lean` one has nothing
-    beside the text, for a broker that takes no more. On `late` `expires_at` is in the past. Where
+    `more_speech`, `languages` and `robot` are those of `cautions.of_final()`. A `lean` one has
+    nothing beside the text, for a broker that takes no more. On `late` `expires_at` is in the past. Where
     it was spoken in an earlier boot, `boot_id`, `clock_synced` and all `mono_*_ns` are of that
     boot's clock, which is thought to have gone on with the wall clock's time.
     """
     answer, fresh_s = final.answer, route.expiry_s
     moment = moment.there(final.started)
+    found = cautions.of_final(
+        final, moment, more_speech=more_speech, languages=languages, robot=robot
+    )
     return Transcript(
         **_header(identity, moment),
         **_spoken(final.started, answer.text, identity, moment, robot),
@@ -132,7 +96,9 @@ def transcript(
         rev=final.rev,
         is_final=True,
         final_reason=final.final_reason,
-        caution=cautions(final, moment, more_speech=more_speech, languages=languages, robot=robot),
+        caution=cautions.of_final(
+            final, moment, more_speech=more_speech, languages=languages, robot=robot
+        ),
         language=answer.language,
         language_source=answer.language_source,
         confidence=answer.confidence,
@@ -167,36 +133,6 @@ def word(
         caution=caution,
         expires_at=moment.rfc3339(until),
     )
-
-
-def cautions(
-    final: Final,
-    moment: Moment,
-    *,
-    more_speech: bool,
-    languages: Collection[str] = (),
-    robot: RobotDid = NOTHING_KNOWN,
-) -> list[str]:
-    """Why a machine should not act on this text without asking; empty: nothing speaks against.
-
-    `more_speech` is whether a younger utterance has started by now; `languages` are those that are
-    spoken here, none: any; `robot` is what the robot did meanwhile.
-    """
-    return [
-        name
-        for name, applies in (
-            ("cut", final.ended.reason is not EndReason.COMMIT),
-            ("guessed", final.answer.guessed),
-            ("audio_lost", final.ended.lost_ms > 0),
-            ("robot_speaking", bool(robot.speaking)),
-            ("robot_moving", bool(robot.moving)),
-            ("echo_text", repeats(final.answer.text, robot.said)),
-            ("language", answers.is_foreign(final.answer, languages)),
-            ("more_speech", more_speech),
-            ("unsynced", moment.there(final.started).unix(final.ended.at) < CLOCK_WAS_SET),
-        )
-        if applies
-    ]
 
 
 def spent(final: Final, moment: Moment) -> latency.Parts:

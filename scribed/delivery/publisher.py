@@ -11,14 +11,16 @@ from typing import NamedTuple
 
 from scribed import latency
 from scribed.config import Echo, Mqtt, TranscriptSection
-from scribed.delivery import fastwords, payloads
+from scribed.delivery import cautions, payloads
 from scribed.delivery.accounts import Accounts
 from scribed.delivery.events import Asked, Heard
 from scribed.delivery.fastwords import FastWords
 from scribed.delivery.finals import Durable
 from scribed.delivery.fits import Fits
-from scribed.delivery.outbox import Again, Answer, Outbox, Parcel, Raised, Retained, Transient
-from scribed.delivery.payloads import Moment, encode
+from scribed.delivery.moment import Moment
+from scribed.delivery.outbox import Outbox
+from scribed.delivery.parcels import Again, Answer, Parcel, Raised, Retained, Transient
+from scribed.delivery.payloads import encode
 from scribed.delivery.replies import Replies
 from scribed.delivery.schemas import Message as Named
 from scribed.delivery.schemas import Metrics, Muted, State
@@ -202,7 +204,7 @@ class Publisher:
         if not self._fast_words or overtaken or not self._is_live(said, moment):
             return
         robot, more = self._robot.during(said.started.at, moment.now), self.accounts.youngest
-        caution = fastwords.cautions(said, moment, robot, more_speech=more > said.started.seq)
+        caution = cautions.of_partial(said, moment, robot, more_speech=more > said.started.seq)
         for message in self._fast_words.messages(said, caution, robot, self._identity, moment):
             self.outbox.tell(message)
 
@@ -458,7 +460,7 @@ class Publisher:
 
     def _cautions(self, final: Final, moment: Moment, robot: RobotDid) -> list[str]:
         more = self.accounts.youngest > final.started.seq
-        return payloads.cautions(
+        return cautions.of_final(
             final, moment, more_speech=more, languages=self._languages, robot=robot
         )
 

@@ -17,8 +17,10 @@ from scribed.delivery.bases import Bases
 from scribed.delivery.commands import Refusal, Request
 from scribed.delivery.events import Asked
 from scribed.delivery.finals import LIMIT, Durable
-from scribed.delivery.outbox import Address, Answer, Outbox
-from scribed.delivery.payloads import Moment, encode
+from scribed.delivery.moment import Moment
+from scribed.delivery.outbox import Outbox
+from scribed.delivery.parcels import Address, Answer
+from scribed.delivery.payloads import encode
 from scribed.delivery.topics import REPLY_EXPIRY_S
 from scribed.model import CommandError, Final, Identity, Reply, Restated
 

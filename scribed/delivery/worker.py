@@ -20,8 +20,8 @@ from scribed.delivery.attempts import Loss, Pauses
 from scribed.delivery.events import Acknowledged, Asked, Connected, Heard, Subscribed
 from scribed.delivery.lines import log_published
 from scribed.delivery.link import BrokerLink, LinkEvent, Lost
+from scribed.delivery.moment import Moment
 from scribed.delivery.mqtt import CONNECT_S
-from scribed.delivery.payloads import Moment
 from scribed.delivery.publisher import Item, Offer, Published, Publisher
 from scribed.delivery.refusals import DENIED_REMEDY, SIZE_REMEDY
 from scribed.delivery.report import Report, report

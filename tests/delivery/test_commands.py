@@ -21,7 +21,7 @@ from scribed.delivery.commands import (
     reply_address,
 )
 from scribed.delivery.events import Asked
-from scribed.delivery.outbox import Address
+from scribed.delivery.parcels import Address
 from tests.delivery.peers import BASE
 
 BASES = Bases("scribed/{robot}/{source}")

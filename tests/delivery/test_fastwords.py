@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from scribed.config import Echo, Mqtt, TranscriptSection
-from scribed.delivery.payloads import Moment
+from scribed.delivery.moment import Moment
 from scribed.delivery.publisher import Offer, Publisher
 from scribed.delivery.topics import MUTED_OFF
 from scribed.demo.broker import Broker

@@ -11,7 +11,7 @@ from scribed.config import Echo, Mqtt, TranscriptSection
 from scribed.delivery.compat import hermes
 from scribed.delivery.events import Heard
 from scribed.delivery.fits import HERMES_ASKS, Fits, subscriptions
-from scribed.delivery.payloads import Moment
+from scribed.delivery.moment import Moment
 from scribed.delivery.publisher import Publisher
 from scribed.model import Answer, Word
 from tests.delivery.peers import IDENTITY, final, started

@@ -6,19 +6,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from scribed.delivery.outbox import (
-    LEAN_AFTER,
-    REPLIES,
-    TRIES,
-    Address,
-    Again,
-    Answer,
-    Outbox,
-    Parcel,
-    Raised,
-    Retained,
-    Transient,
-)
+from scribed.delivery.outbox import LEAN_AFTER, REPLIES, TRIES, Outbox
+from scribed.delivery.parcels import Address, Again, Answer, Parcel, Raised, Retained, Transient
 from scribed.model import Final
 from tests.delivery.peers import final
 

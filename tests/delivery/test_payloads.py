@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from scribed.delivery import payloads
-from scribed.delivery.payloads import Moment
+from scribed.delivery import cautions, payloads
+from scribed.delivery.moment import Moment
 from scribed.delivery.schemas import State
 from scribed.delivery.topics import LateReason, Route
 from scribed.model import (
@@ -345,7 +345,7 @@ def test_a_clock_that_went_back_between_two_boots_makes_nothing_younger_than_now
 
 def test_a_boot_whose_clock_was_never_set_is_unsynced() -> None:
     spoken = final(3, at=50.0, boot=EarlierBoot("boot-0", 0.0, clock_synced=False))
-    assert payloads.cautions(spoken, MOMENT, more_speech=False) == ["unsynced"]
+    assert cautions.of_final(spoken, MOMENT, more_speech=False) == ["unsynced"]
 
 
 def test_an_end_of_an_earlier_boot_has_that_boots_times() -> None:

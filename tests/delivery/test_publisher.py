@@ -16,8 +16,8 @@ from scribed.config import Echo, TranscriptSection
 from scribed.delivery.commands import COMMANDS
 from scribed.delivery.events import Asked
 from scribed.delivery.finals import LIMIT
+from scribed.delivery.moment import Moment
 from scribed.delivery.outbox import LEAN_AFTER
-from scribed.delivery.payloads import Moment
 from scribed.delivery.publisher import Offer, Publisher
 from scribed.delivery.report import Report, report
 from scribed.delivery.schemas import Metrics, Muted

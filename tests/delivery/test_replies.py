@@ -10,8 +10,9 @@ import pytest
 from scribed.delivery.commands import COMMANDS
 from scribed.delivery.events import Asked
 from scribed.delivery.finals import LIMIT
-from scribed.delivery.outbox import Again, Answer, Outbox
-from scribed.delivery.payloads import Moment
+from scribed.delivery.moment import Moment
+from scribed.delivery.outbox import Outbox
+from scribed.delivery.parcels import Again, Answer
 from scribed.delivery.replies import ANSWER_S, AT_ONCE, PENDING, Replies, Ticket, Token
 from scribed.model import Closed, CommandError, Outcome, Reply, Restated
 from tests.delivery.peers import IDENTITY, final, started

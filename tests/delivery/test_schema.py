@@ -21,7 +21,7 @@ from scribed.contract.topics import TOPICS
 from scribed.delivery import payloads
 from scribed.delivery.commands import COMMANDS, Request, parse
 from scribed.delivery.events import Asked
-from scribed.delivery.payloads import Moment
+from scribed.delivery.moment import Moment
 from scribed.delivery.topics import ALERT_CODES, RULES, LateReason, Route
 from scribed.model import Answer, Entity, Partial, Word
 from tests.delivery.peers import IDENTITY, PROVIDER, final, started

@@ -14,8 +14,8 @@ from scribed.delivery.attempts import MAX_S
 from scribed.delivery.outbox import LEAN_AFTER
 from scribed.delivery.refusals import ALONE_S
 from scribed.delivery.report import Report
-from scribed.delivery.topics import ALERT_CODES
 from scribed.delivery.schemas import Metrics
+from scribed.delivery.topics import ALERT_CODES
 from scribed.demo.broker import Broker
 from scribed.model import Alert, AlertCleared, Closed, Outcome, Partial
 from tests.delivery.peers import (

@@ -13,7 +13,7 @@ from typing import Any
 from scribed.delivery import payloads
 from scribed.delivery.compat import home_assistant, ros
 from scribed.delivery.compat.hermes import Hermes
-from scribed.delivery.payloads import Moment
+from scribed.delivery.moment import Moment
 from scribed.delivery.schemas import Transcript
 from scribed.delivery.topics import Route
 from scribed.model import Answer, Partial, Word
