@@ -8,7 +8,6 @@ connection has a new client, which is thrown away with it.
 from __future__ import annotations
 
 import contextlib
-import socket
 import struct
 from collections.abc import Iterator
 from typing import Any
@@ -22,21 +21,20 @@ from paho.mqtt.client import (
     MQTTMessage,
     WebsocketConnectionError,
 )
-from paho.mqtt.enums import CallbackAPIVersion, LogLevel, MQTTProtocolVersion
+from paho.mqtt.enums import LogLevel
 from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from scribed import __version__
 from scribed.config import Mqtt
-from scribed.delivery import knock, reasons, tls
+from scribed.delivery import client, knock, reasons, tls
 from scribed.delivery.attempts import Loss, Version
 from scribed.delivery.commands import MAX_BYTES
-from scribed.delivery.door import PATH, Door, beneath
+from scribed.delivery.door import beneath
 from scribed.delivery.events import Acknowledged, Asked, Connected, Heard, Subscribed, WireEvent
 from scribed.delivery.fits import subscriptions
-from scribed.delivery.topics import COMMANDS, OFFLINE, RULES, Message, others, whole
+from scribed.delivery.properties import about, properties
+from scribed.delivery.topics import COMMANDS, Message, whole
 from scribed.errors import BrokerError
 from scribed.model import Identity
 
@@ -46,16 +44,8 @@ LOOKUP_S = 60.0
 """What getaddrinfo may take: it has no timeout of its own."""
 OVERHEAD_BYTES = 192
 """Header, topic below the base, packet identifier and properties of a PUBLISH, generously."""
-MAX_PACKET_BYTES, MAX_WEBSOCKET_BYTES = 16 << 20, 256 << 10
-"""What the broker may send us in one packet (MQTT 5); more it keeps to itself. Commands are refused
-long before, and whoever asks is told so. mosquitto 2.0 sends 40 kB a second to a WebSocket, and all
-else waits behind."""
-RECEIVE_MAXIMUM = 32
-"""Commands that the broker may send before we have acknowledged the first of them (MQTT 5)."""
 KEPT_BYTES = 256 << 10
 """What is kept of a packet that is being read: more than of a command is looked at."""
-RECEIVE_BUFFER_BYTES = 16 << 10
-"""paho reads a packet in up to 100 pieces before it returns, each at most as large as this."""
 LAST_WORDS_BYTES = 4096
 
 
@@ -90,14 +80,15 @@ class Wire:
         self.loss = Loss.SILENT
         self.closed = False  #: also by our own goodbye, which is no error
         self._mqtt, self._identity = mqtt, identity
-        self._five, self._give_up_s, self._has_will = version == "5", give_up_s, has_will
+        self._five, self._give_up_s = version == "5", give_up_s
         self._retain_available, self._leaving = True, False
         self._events: list[WireEvent] = []
         self._said = ""
-        self._client = self._new_client(password)
+        self._client = client.new(mqtt, identity, password, five=self._five, has_will=has_will)
         self._client.connect_timeout = timeout_s
+        self._listen(self._client)
         try:
-            self._connect()
+            client.connect(self._client, mqtt, five=self._five)
         except (WebsocketConnectionError, LookupError, UnicodeDecodeError) as exc:
             raise reasons.no_websocket(mqtt) from exc
         except (OSError, ValueError) as exc:
@@ -128,11 +119,6 @@ class Wire:
         left: int = self._client._in_packet["to_process"]  # noqa: SLF001 -- paho says it nowhere
         return left
 
-    @property
-    def _most_bytes(self) -> int:
-        slow = self._mqtt.transport == "websockets"
-        return MAX_WEBSOCKET_BYTES if slow else MAX_PACKET_BYTES
-
     def service(self) -> list[WireEvent]:
         """Read, write and keep alive, without blocking; return what happened meanwhile."""
         with self._contained():
@@ -152,22 +138,22 @@ class Wire:
 
     def publish(self, message: Message) -> int:
         """Write `message`; return the packet identifier that its `Acknowledged` will carry."""
-        rule, properties = message.rule, None
+        rule, beside = message.rule, None
         if self._five and message.payload:
-            properties = _properties(
+            beside = properties(
                 PacketTypes.PUBLISH,
                 PayloadFormatIndicator=1,  # UTF-8
                 ContentType=rule.content_type,
                 MessageExpiryInterval=message.expiry_s,
                 CorrelationData=message.correlation,
-                UserProperty=_about(message),
+                UserProperty=about(message),
             )
         info = self._client.publish(
             message.address or whole(message.topic, self._identity.base),
             message.payload,
             qos=rule.qos,
             retain=rule.retain and self._retain_available,
-            properties=properties,
+            properties=beside,
         )
         if info.rc != MQTT_ERR_SUCCESS:
             self.fail(self._lost(self._said))
@@ -184,103 +170,36 @@ class Wire:
             return
         self._leaving = True
         # There is nothing to come back to: let the broker forget the session at once.
-        properties = _properties(PacketTypes.DISCONNECT, SessionExpiryInterval=0)
-        self._client.disconnect(properties=properties if self._five else None)
+        forget = properties(PacketTypes.DISCONNECT, SessionExpiryInterval=0)
+        self._client.disconnect(properties=forget if self._five else None)
 
     def close(self) -> None:
         """Free the socket, without goodbye. May be called twice."""
-        client = self._client
-        client.on_connect = client.on_disconnect = client.on_publish = None
-        client.on_subscribe = client.on_message = None
-        client.on_log = client.on_socket_open = client.on_socket_close = None
+        paho = self._client
+        paho.on_connect = paho.on_disconnect = paho.on_publish = None
+        paho.on_subscribe = paho.on_message = None
+        paho.on_log = paho.on_socket_open = paho.on_socket_close = None
         connection = self._socket()
         if connection is not None:
             connection.close()
         self.closed = True
 
-    # Setting up
+    # What paho tells
 
-    def _new_client(self, password: str | None) -> Client:
-        mqtt, identity = self._mqtt, self._identity
-        client = Door(
-            CallbackAPIVersion.VERSION2,
-            client_id=identity.client_id,
-            protocol=MQTTProtocolVersion.MQTTv5 if self._five else MQTTProtocolVersion.MQTTv311,
-            # A session of version 3.1.1 has no expiry: it would stay at the broker for ever.
-            clean_session=None if self._five else True,
-            reconnect_on_failure=False,
-            transport=mqtt.transport,
-        )
-        if mqtt.transport == "websockets":
-            client.ws_set_options(path=mqtt.path or PATH)
-        if mqtt.username:
-            client.username_pw_set(mqtt.username, password)
-        if mqtt.tls:
-            try:
-                client.tls_set_context(tls.context(mqtt))
-            except OSError as exc:
-                raise reasons.bad_pem_file(exc, mqtt) from exc
-        if self._has_will:
-            self._make_will(client)
-        client.on_socket_open = self._on_socket_open
-        client.on_socket_close = self._on_socket_close
-        client.on_connect = self._on_connect
-        client.on_disconnect = self._on_disconnect
-        client.on_publish = self._on_publish
-        client.on_subscribe = self._on_subscribe
-        client.on_message = self._on_message
-        client.on_log = self._on_log
-        return client
+    def _listen(self, paho: Client) -> None:
+        paho.on_socket_open = self._on_socket_open
+        paho.on_socket_close = self._on_socket_close
+        paho.on_connect = self._on_connect
+        paho.on_disconnect = self._on_disconnect
+        paho.on_publish = self._on_publish
+        paho.on_subscribe = self._on_subscribe
+        paho.on_message = self._on_message
+        paho.on_log = self._on_log
 
-    def _make_will(self, client: Client) -> None:
-        """What the broker says for us where we end without goodbye."""
-        rule = RULES["status"]
-        will = _properties(
-            PacketTypes.WILLMESSAGE,
-            WillDelayInterval=self._mqtt.will_delay_s,
-            PayloadFormatIndicator=1,
-            ContentType=rule.content_type,
-        )
-        client.will_set(
-            f"{self._identity.base}/status",
-            OFFLINE,
-            qos=rule.qos,
-            retain=rule.retain,
-            properties=will if self._five else None,
-        )
+    def _on_socket_open(self, paho: Client, userdata: Any, connection: Any) -> None:
+        client.prepare(beneath(connection), self._give_up_s)
 
-    def _connect(self) -> None:
-        mqtt = self._mqtt
-        host = mqtt.path if mqtt.transport == "unix" else mqtt.host
-        if not self._five:
-            self._client.connect(host, mqtt.port, mqtt.keepalive_s)
-            return
-        # A clean start would end the session that a lost connection left behind, and so publish
-        # the will that its delay is meant to hold back.
-        self._client.connect(
-            host,
-            mqtt.port,
-            mqtt.keepalive_s,
-            clean_start=False,
-            properties=_properties(
-                PacketTypes.CONNECT,
-                SessionExpiryInterval=mqtt.will_delay_s,
-                ReceiveMaximum=RECEIVE_MAXIMUM,
-                MaximumPacketSize=self._most_bytes,
-                UserProperty=[("client", f"scribed {__version__}")],
-            ),
-        )
-
-    def _on_socket_open(self, client: Client, userdata: Any, connection: Any) -> None:
-        connection = beneath(connection)
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
-        if connection.family == socket.AF_UNIX:
-            return
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        give_up_ms = int(self._give_up_s * 1000)
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, give_up_ms)
-
-    def _on_socket_close(self, client: Client, userdata: Any, connection: Any) -> None:
+    def _on_socket_close(self, paho: Client, userdata: Any, connection: Any) -> None:
         """Hear the broker's last words: after a failed write paho closes without listening."""
         if self._leaving:
             return
@@ -296,10 +215,8 @@ class Wire:
                 name = ReasonCode(PacketTypes.DISCONNECT, identifier=code).getName()
                 self._fail_as_told(code, name)
 
-    # What paho tells
-
     def _on_connect(
-        self, client: Client, userdata: Any, flags: ConnectFlags, reason: ReasonCode, granted: Any
+        self, paho: Client, userdata: Any, flags: ConnectFlags, reason: ReasonCode, granted: Any
     ) -> None:
         if reason.is_failure:
             client_id = self._identity.client_id
@@ -317,16 +234,10 @@ class Wire:
         if self._watched:
             self.watch(*self._watched)
             return
-        topics = [f"{self._identity.base}/{COMMANDS}/+", *map(others, subscriptions(self._mqtt))]
-        if not self._five:
-            self._client.subscribe([(topic, 1) for topic in topics])
-            return
-        keep_away = SubscribeOptions.RETAIN_DO_NOT_SEND
-        options = SubscribeOptions(qos=1, retainAsPublished=True, retainHandling=keep_away)
-        self._client.subscribe([(topic, options) for topic in topics])
+        client.subscribe(self._client, self._identity.base, self._mqtt, five=self._five)
 
     def _on_subscribe(
-        self, client: Client, userdata: Any, mid: int, said: list[ReasonCode], _: Any
+        self, paho: Client, userdata: Any, mid: int, said: list[ReasonCode], _: Any
     ) -> None:
         if self._watched:
             refusals = [reason.getName().lower() for reason in said if reason.is_failure]
@@ -337,7 +248,7 @@ class Wire:
             refusal = reason.getName().lower() if reason.is_failure else None
             self._events.append(Subscribed(refusal, topic))
 
-    def _on_message(self, client: Client, userdata: Any, message: MQTTMessage) -> None:
+    def _on_message(self, paho: Client, userdata: Any, message: MQTTMessage) -> None:
         if self._watched:
             self.heard.append(Heard(message.topic, bytes(message.payload), message.retain))
             return
@@ -358,7 +269,7 @@ class Wire:
             self._events.append(Heard(message.topic, said_there, message.retain))
 
     def _on_disconnect(
-        self, client: Client, userdata: Any, flags: DisconnectFlags, reason: ReasonCode, _: Any
+        self, paho: Client, userdata: Any, flags: DisconnectFlags, reason: ReasonCode, _: Any
     ) -> None:
         self.closed = True
         if flags.is_disconnect_packet_from_server:
@@ -370,13 +281,13 @@ class Wire:
             self.fail(self._lost(why), Loss.CLOSED if self._greeted and not why else None)
 
     def _on_publish(
-        self, client: Client, userdata: Any, mid: int, reason: ReasonCode, _: Any
+        self, paho: Client, userdata: Any, mid: int, reason: ReasonCode, _: Any
     ) -> None:
         refusal = reason.getName().lower() if reason.is_failure else None
         too_large = reason.value == reasons.PACKET_TOO_LARGE
         self._events.append(Acknowledged(mid, refusal, too_large))
 
-    def _on_log(self, client: Client, userdata: Any, level: int, text: str) -> None:
+    def _on_log(self, paho: Client, userdata: Any, level: int, text: str) -> None:
         if level == LogLevel.MQTT_LOG_ERR:  # the only place where paho says why it lost the socket
             self._said = text.removeprefix("failed to receive on socket: ")
 
@@ -410,39 +321,3 @@ class Wire:
 
     def _socket(self) -> Any:
         return self._client.socket()
-
-
-def _about(message: Message) -> list[tuple[str, str]] | None:
-    """What a broker's rule or a bridge may go by without reading the payload."""
-    found = [("schema", message.rule.schema)] if message.rule.schema else []
-    if message.utterance is not None:
-        utterance_id, seq = message.utterance
-        found += [("utterance_id", utterance_id), ("seq", str(seq))]
-    return found or None
-
-
-def _know_all_refusals() -> None:
-    """Let paho read every reason for which a broker may not take a message.
-
-    mosquitto 2.0 answers what exceeds its `message_size_limit` with 149, which MQTT 5 has for other
-    packets only, and paho ends the connection where a PUBACK's reason is not in its table.
-    """
-    names = dict(ReasonCode.names)
-    for code in range(reasons.UNSPECIFIED, 256):
-        known = names.get(code, {})
-        if not any(PacketTypes.PUBACK in packets for packets in known.values()):
-            name = next(iter(known), f"reason {code}")
-            names[code] = {**known, name: [*known.get(name, ()), PacketTypes.PUBACK]}
-    ReasonCode.names = names
-
-
-_know_all_refusals()
-
-
-def _properties(packet_type: int, **values: Any) -> Properties:
-    """The MQTT 5 properties `values` for a packet, without those that are None."""
-    properties = Properties(packet_type)  # type: ignore[no-untyped-call] # the only one
-    for name, value in values.items():
-        if value is not None:
-            setattr(properties, name, value)
-    return properties

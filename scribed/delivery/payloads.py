@@ -80,9 +80,9 @@ def transcript(
     """The payload of a committed text that is written at `moment` to where `route` says.
 
     `more_speech`, `languages` and `robot` are those of `cautions.of_final()`. A `lean` one has
-    nothing beside the text, for a broker that takes no more. On `late` `expires_at` is in the past. Where
-    it was spoken in an earlier boot, `boot_id`, `clock_synced` and all `mono_*_ns` are of that
-    boot's clock, which is thought to have gone on with the wall clock's time.
+    nothing beside the text, for a broker that takes no more. On `late` `expires_at` is in the past.
+    Where it was spoken in an earlier boot, `boot_id`, `clock_synced` and all `mono_*_ns` are of
+    that boot's clock, which is thought to have gone on with the wall clock's time.
     """
     answer, fresh_s = final.answer, route.expiry_s
     moment = moment.there(final.started)
@@ -96,9 +96,7 @@ def transcript(
         rev=final.rev,
         is_final=True,
         final_reason=final.final_reason,
-        caution=cautions.of_final(
-            final, moment, more_speech=more_speech, languages=languages, robot=robot
-        ),
+        caution=found,
         language=answer.language,
         language_source=answer.language_source,
         confidence=answer.confidence,

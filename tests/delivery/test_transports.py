@@ -18,9 +18,9 @@ from websockets.sync.server import serve as serve_websockets
 from websockets.typing import Subprotocol
 
 from scribed.delivery.attempts import Version
+from scribed.delivery.client import MAX_PACKET_BYTES, MAX_WEBSOCKET_BYTES
 from scribed.delivery.commands import MAX_BYTES
 from scribed.delivery.events import Acknowledged, Asked
-from scribed.delivery.mqtt import MAX_PACKET_BYTES, MAX_WEBSOCKET_BYTES
 from scribed.delivery.topics import Message
 from scribed.demo.broker import Broker, ServerTls
 from scribed.errors import BrokerError
