@@ -9,7 +9,7 @@ import sys
 
 from scribed import clock, kinds
 from scribed.capture.hearing import SourceEnded
-from scribed.delivery.worker import Finish
+from scribed.delivery.posts import Finish
 from scribed.errors import ExitStatus
 from scribed.model import LinkWell
 from scribed.service import children, journal, notify

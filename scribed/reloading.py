@@ -22,7 +22,7 @@ from scribed.changes import Effect, Plan, with_values
 from scribed.config import Config
 from scribed.configfile import flatten
 from scribed.contradictions import contradictions
-from scribed.delivery import worker as delivery
+from scribed.delivery import posts as delivery
 from scribed.errors import ConfigError, ScribedError
 from scribed.model import Alert, AlertCleared, Event, Identity, Retuned, pcm_bytes
 from scribed.service import journal, notify

@@ -6,7 +6,7 @@ import logging
 
 from scribed import kinds
 from scribed.delivery.finals import Durable
-from scribed.delivery.publisher import Published
+from scribed.delivery.offers import Published
 from scribed.latency import Parts
 from scribed.model import Final
 

@@ -1,4 +1,4 @@
-"""What to say to the broker, when, and in which words: accounts, outbox and payloads. Pure.
+"""What to say to the broker, and when: accounts, outbox and wording brought together. Pure.
 
 The worker feeds it what happens and writes what it offers.
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection
-from typing import NamedTuple
 
 from scribed import latency
 from scribed.config import Echo, Mqtt, TranscriptSection
@@ -18,9 +17,11 @@ from scribed.delivery.fastwords import FastWords
 from scribed.delivery.finals import Durable
 from scribed.delivery.fits import Fits
 from scribed.delivery.moment import Moment
+from scribed.delivery.offers import Offer, Published
 from scribed.delivery.outbox import Outbox
 from scribed.delivery.parcels import Again, Answer, Parcel, Raised, Retained, Transient
 from scribed.delivery.payloads import encode
+from scribed.delivery.posts import Item
 from scribed.delivery.replies import Replies
 from scribed.delivery.schemas import Message as Named
 from scribed.delivery.schemas import Metrics, Muted, State
@@ -29,13 +30,11 @@ from scribed.delivery.topics import (
     MUTED_OFF,
     MUTED_ON,
     ONLINE,
-    RESTATED,
     RULES,
     Message,
-    route,
 )
-from scribed.intervals import Doings, together
-from scribed.latency import Parts
+from scribed.delivery.wording import Wording
+from scribed.intervals import Doings
 from scribed.model import (
     Alert,
     AlertCleared,
@@ -46,53 +45,11 @@ from scribed.model import (
     Outcome,
     Partial,
     Recovered,
-    RobotDid,
     RobotDoes,
     UtteranceEnded,
     UtteranceStarted,
 )
 from scribed.text import clean
-
-Item = (
-    UtteranceStarted
-    | UtteranceEnded
-    | Recovered
-    | Final
-    | Closed
-    | Event
-    | Alert
-    | AlertCleared
-    | State
-    | Muted
-)
-
-
-class Offer(NamedTuple):
-    """A message to write now, and where it came from."""
-
-    parcel: Parcel
-    message: Message
-    text: Message | None = None  #: to be written right after it, once
-    too_large: bool = False  #: for this broker
-
-
-class Published(NamedTuple):
-    """What the broker acknowledged."""
-
-    topic: str
-    item: Durable | None = None  #: the final or end, where it was one
-    spent: Parts | None = None  #: of a final: where its time went until it was written
-    outcome: Outcome | None = None  #: of an utterance that ended without text
-    size: int = 0  #: of its payload, in bytes
-
-    @property
-    def instead(self) -> Closed | None:
-        """The end that was published of an utterance which had a text."""
-        item, outcome = self.item, self.outcome
-        if item is None or outcome is None:
-            return None
-        had_text = isinstance(item, Final) or outcome is Outcome.EVICTED
-        return Closed(item.started, item.ended, outcome) if had_text else None
 
 
 class Publisher:
@@ -125,11 +82,19 @@ class Publisher:
         self.replies = Replies(identity, commands, self.outbox, template=mqtt.topic)
         self._identity = identity
         self._robot = Doings(echo)
-        self._choose(config, languages)
+        self._wording = Wording(
+            identity,
+            config,
+            languages,
+            accounts=self.accounts,
+            robot=self._robot,
+            fits=self.fits,
+            dropped=self.dropped,
+            highest_seq=highest_seq,
+        )
+        self._stale_after_s = config.stale_after_s
         self._fast_words = FastWords(config.fast_words)
         self._alerts_since: dict[str, float] = {}
-        self._highest_seq, self._text_seq = highest_seq, 0
-        self._max_payload: int | None = None
         self._in_flight: Published | None = None  # the final or end in flight
         self.outbox.retain("status", ONLINE)
         self.outbox.retain("muted", MUTED_OFF)
@@ -149,18 +114,14 @@ class Publisher:
     ) -> None:
         """Go by these from now on; all of `identity` but its ids may be another one on a new
         connection only."""
-        self._identity = identity
-        self._choose(config, languages)
+        self._identity, self._stale_after_s = identity, config.stale_after_s
+        self._wording.retune(identity, config, languages)
         self._fast_words.choose(config.fast_words)
         self._robot.retune(echo)
         self.outbox.retune(config.stale_after_s)
         self.replies.retune(identity, commands, template=mqtt.topic)
         self.fits.retune(identity, mqtt)
         self._announce()
-
-    def _choose(self, config: TranscriptSection, languages: Collection[str]) -> None:
-        self._stale_after_s, self._languages = config.stale_after_s, languages
-        self._drop_late = config.late == "drop"  # then what would go to `late` ends as expired
 
     # What happens
 
@@ -200,11 +161,12 @@ class Publisher:
 
     def hear(self, said: Partial, moment: Moment) -> None:
         """Queue the fast words in a text that may still change."""
-        overtaken = said.started.seq < self._highest_seq
+        overtaken = said.started.seq < self._wording.highest_seq
         if not self._fast_words or overtaken or not self._is_live(said, moment):
             return
-        robot, more = self._robot.during(said.started.at, moment.now), self.accounts.youngest
-        caution = cautions.of_partial(said, moment, robot, more_speech=more > said.started.seq)
+        robot = self._robot.during(said.started.at, moment.now)
+        more = self._wording.more_speech(said.started.seq)
+        caution = cautions.of_partial(said, moment, robot, more_speech=more)
         for message in self._fast_words.messages(said, caution, robot, self._identity, moment):
             self.outbox.tell(message)
 
@@ -221,7 +183,7 @@ class Publisher:
 
     def connected(self, window: int, max_payload: int | None) -> None:
         """A new connection: everything retained is written again, `online` first."""
-        self._max_payload = max_payload
+        self._wording.max_payload = max_payload
         self.outbox.retain("status", ONLINE)
         self.outbox.connected(window)
 
@@ -243,32 +205,20 @@ class Publisher:
         than the broker takes."""
         if not self._is_live(said, moment) or not clean(said.text):
             return None
-        robot = self._robot.during(said.started.at, moment.now)
-        told = payloads.partial(said, self._identity, moment, robot)
-        expiry_s, about = RULES["partial"].expiry_s, (said.started.id, said.started.seq)
-        beside = self._small(self.fits.partial(told))
-        message = Message("partial", encode(told), expiry_s, beside=beside, utterance=about)
-        return message if self._small((message,)) else None
+        return self._wording.partial(said, moment)
 
     def metrics(self, said: Metrics, own: dict[str, float], moment: Moment) -> Message | None:
         """The daemon's figures and delivery's `own`, to be written at once or never; None where the
         broker does not take so many."""
-        payload = encode(payloads.metrics({**said.values, **own}, self._identity, moment))
-        message = Message("metrics", payload, RULES["metrics"].expiry_s)
-        return message if self._small((message,)) else None
+        return self._wording.metrics({**said.values, **own}, moment)
 
     def offer(self, moment: Moment) -> Offer | None:
         """What to write at `moment`: then call `written()`, or `set_aside()` if it is too large."""
         parcel = self.outbox.offer(moment.now)
-        match parcel:
-            case None:
-                return None
-            case Final():
-                return self._final(parcel, moment)
-            case Again():
-                return self._again(parcel, moment)
-            case _:
-                return self._offer(parcel, self._plain(parcel, moment))
+        if parcel is None:
+            return None
+        lean = isinstance(parcel, Final) and self.outbox.lean(parcel)
+        return self._wording.offer(parcel, moment, lean=lean, address=self.replies.address)
 
     def written(self, offer: Offer, mid: int, moment: Moment) -> None:
         """`offer` was written under the packet identifier `mid`."""
@@ -281,10 +231,8 @@ class Publisher:
         elif isinstance(parcel, Final):
             spent = payloads.spent(parcel, moment)
             self._in_flight = Published(topic, parcel, spent, size=size)
-            if topic == "transcript":
-                self._highest_seq = parcel.started.seq
-            if offer.text is not None:
-                self._text_seq = parcel.started.seq
+        if isinstance(parcel, Final):
+            self._wording.written(offer)
 
     def set_aside(self, offer: Offer, retry_at: float) -> Published | None:
         """`offer` is too large for this broker: a final stays, all else goes, as in `refused()`."""
@@ -346,96 +294,6 @@ class Publisher:
                 published, self._in_flight = self._in_flight, None
                 return published
 
-    # In which words
-
-    def _final(self, final: Final, moment: Moment) -> Offer:
-        offer = self._worded(final, moment, lean=self.outbox.lean(final))
-        return self._worded(final, moment, lean=True) if offer.too_large else offer
-
-    def _worded(self, final: Final, moment: Moment, *, lean: bool) -> Offer:
-        seq = final.started.seq
-        way = route(final, moment.now, self._highest_seq, self._stale_after_s)
-        if way.topic == "late" and self._drop_late:
-            end = Closed(final.started, final.ended, Outcome.EXPIRED)
-            return self._offer(final, self._end(end, moment))
-        said = payloads.transcript(
-            final,
-            self._identity,
-            moment,
-            way,
-            more_speech=self.accounts.youngest > seq,
-            languages=self._languages,
-            robot=self._robot_during(final),
-            lean=lean,
-        )
-        text, about = None, (final.started.id, seq)
-        first = seq > self._text_seq and self.accounts.began_here(final.started.id)
-        if way.topic == "transcript" and not said.caution and first:
-            # Only what nobody can have said before: a plain text has no `seq` to tell.
-            beside = self._small(self.fits.text(said, way.expiry_s))
-            payload = said.text.encode()
-            text = Message("text", payload, way.expiry_s, beside=beside, utterance=about)
-        message = Message(way.topic, encode(said), way.expiry_s, utterance=about)
-        return self._offer(final, message, text)
-
-    def _again(self, again: Again, moment: Moment) -> Offer:
-        offer = self._offer(again, self._restated(again.item, moment, lean=False))
-        if not offer.too_large:
-            return offer
-        return self._offer(again, self._restated(again.item, moment, lean=True))
-
-    def _restated(self, item: Durable, moment: Moment, *, lean: bool) -> Message:
-        topic, correlation = self.replies.address.topic, self.replies.address.correlation
-        if isinstance(item, Closed):
-            return self._end(item, moment)._replace(address=topic, correlation=correlation)
-        more = self.accounts.youngest > item.started.seq
-        said = payloads.transcript(
-            item,
-            self._identity,
-            moment,
-            RESTATED,
-            more_speech=more,
-            languages=self._languages,
-            robot=self._robot_during(item),
-            lean=lean,
-        )
-        about = (item.started.id, item.started.seq)
-        return Message("late", encode(said), None, topic, correlation, utterance=about)
-
-    def _robot_during(self, final: Final) -> RobotDid:
-        """What was known when the utterance ended, and what the robot has said since then."""
-        started, ended = final.started, final.ended
-        if started.boot is not None:  # by another clock
-            return ended.robot
-        return together(ended.robot, self._robot.during(started.at, ended.at))
-
-    def _plain(self, parcel: Closed | Transient | Retained | Answer, moment: Moment) -> Message:
-        """The message of what is always said in the same words."""
-        match parcel:
-            case Closed():
-                return self._end(parcel, moment)
-            case Transient():
-                left_s, about = _left_s(parcel.until, moment), parcel.utterance
-                return Message(parcel.topic, parcel.payload, left_s, utterance=about)
-            case Answer():
-                left_s, address = _left_s(parcel.until, moment), parcel.address
-                return Message("reply", parcel.payload, left_s, address.topic, address.correlation)
-            case Retained():
-                said = parcel.payload
-                if isinstance(said, Raised):
-                    said = encode(payloads.alert(said.alert, said.since, self._identity, moment))
-                return Message(parcel.topic, said)
-
-    def _end(self, closed: Closed, moment: Moment) -> Message:
-        about = (closed.started.id, closed.started.seq)
-        payload = encode(payloads.ended(closed, self._identity, moment))
-        return Message("ended", payload, utterance=about)
-
-    def _offer(self, parcel: Parcel, message: Message, text: Message | None = None) -> Offer:
-        limit = self._max_payload
-        too_large = limit is not None and message.size > limit
-        return Offer(parcel, message, text, too_large)
-
     def _settle(self, item: Durable, moment: Moment) -> str | None:
         if not self.accounts.settle(item.started):
             self.dropped["repeated"] += 1
@@ -447,22 +305,16 @@ class Publisher:
 
     def _tell_words(self, final: Final, moment: Moment) -> None:
         """Tell the fast words of a text that goes to `transcript`, and that no run told before."""
-        way = route(final, moment.now, self._highest_seq, self._stale_after_s)
+        way = self._wording.route(final, moment)
         if way.expiry_s is None or not self.accounts.began_here(final.started.id):
             return
-        robot = self._robot_during(final)
-        caution = self._cautions(final, moment, robot)
+        robot = self._wording.robot_during(final)
+        caution = self._wording.cautions(final, moment, robot)
         fast = self._fast_words.messages(
             final, caution, robot, self._identity, moment, fresh_s=way.expiry_s
         )
         for message in fast:
             self.outbox.tell(message)
-
-    def _cautions(self, final: Final, moment: Moment, robot: RobotDid) -> list[str]:
-        more = self.accounts.youngest > final.started.seq
-        return cautions.of_final(
-            final, moment, more_speech=more, languages=self._languages, robot=robot
-        )
 
     def _alert(self, news: Alert | AlertCleared, moment: Moment) -> None:
         if isinstance(news, Alert):
@@ -484,20 +336,8 @@ class Publisher:
         for said in self.fits.announced():
             self.outbox.retain(said.topic, said.payload)
 
-    def _small(self, messages: tuple[Message, ...]) -> tuple[Message, ...]:
-        """Those that this broker takes."""
-        limit = self._max_payload
-        small = tuple(m for m in messages if limit is None or m.size <= limit)
-        self.dropped["too_large"] += len(messages) - len(small)
-        return small
-
     def _tell(
         self, topic: str, message: Named, moment: Moment, about: tuple[str, int] | None = None
     ) -> None:
         until = moment.now + (RULES[topic].expiry_s or 0)
         self.outbox.tell(Transient(topic, encode(message), until, about))
-
-
-def _left_s(until: float, moment: Moment) -> int:
-    """The expiry of a message that nobody wants after `until`."""
-    return max(round(until - moment.now), 1)

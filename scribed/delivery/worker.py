@@ -11,8 +11,6 @@ import selectors
 from collections.abc import Callable, Collection
 from typing import Any
 
-from msgspec import Struct
-
 from scribed import clock, kinds
 from scribed.config import Config
 from scribed.delivery import reasons
@@ -22,13 +20,14 @@ from scribed.delivery.lines import log_published
 from scribed.delivery.link import BrokerLink, LinkEvent, Lost
 from scribed.delivery.moment import Moment
 from scribed.delivery.mqtt import CONNECT_S
-from scribed.delivery.publisher import Item, Offer, Published, Publisher
+from scribed.delivery.offers import Offer, Published
+from scribed.delivery.posts import Finish, Post, Retune
+from scribed.delivery.publisher import Publisher
 from scribed.delivery.refusals import DENIED_REMEDY, SIZE_REMEDY
 from scribed.delivery.report import Report, report
 from scribed.delivery.schemas import Metrics
 from scribed.delivery.topics import OFFLINE, Message
 from scribed.delivery.troubles import Troubles
-from scribed.items import without
 from scribed.model import (
     Command,
     CommandError,
@@ -60,32 +59,6 @@ MOVE_S = 10.0
 """How long a change of connection waits at most for what was written on the old one."""
 STOP_S = 1.0
 """The deadline of a plain `Stop`."""
-
-
-class Finish(Struct, frozen=True):
-    """Nothing more comes: publish what is owed until `deadline`, and say goodbye.
-
-    With `keep` the store has what is left for the next run; else what has no end ends as failed.
-    """
-
-    deadline: float
-    keep: bool = True
-
-
-class Retune(Struct, frozen=True):
-    """Go by another configuration; with `reconnect` on a new connection to the broker, which is
-    made when what was written on the old one is acknowledged."""
-
-    number: int
-    config: Config
-    identity: Identity
-    password: str | None
-    reconnect: bool
-
-    __repr__ = without("password")
-
-
-Post = Item | Partial | Metrics | Reply | Restated | RobotDoes | Finish | Retune | Stop
 
 
 class Delivery(Worker):

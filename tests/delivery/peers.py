@@ -20,7 +20,8 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from scribed import clock
 from scribed.config import Config, Mqtt, Spool, TranscriptSection
-from scribed.delivery.worker import Delivery, Finish
+from scribed.delivery.posts import Finish
+from scribed.delivery.worker import Delivery
 from scribed.model import (
     Answer,
     Command,

@@ -12,7 +12,8 @@ from msgspec.structs import replace
 
 from scribed.config import Echo, Mqtt, TranscriptSection
 from scribed.delivery.moment import Moment
-from scribed.delivery.publisher import Offer, Publisher
+from scribed.delivery.offers import Offer
+from scribed.delivery.publisher import Publisher
 from scribed.delivery.topics import MUTED_OFF
 from scribed.demo.broker import Broker
 from scribed.model import EarlierBoot, EndReason, Partial, Recovered, RobotDoes

@@ -17,8 +17,9 @@ from scribed.delivery.commands import COMMANDS
 from scribed.delivery.events import Asked
 from scribed.delivery.finals import LIMIT
 from scribed.delivery.moment import Moment
+from scribed.delivery.offers import Offer
 from scribed.delivery.outbox import LEAN_AFTER
-from scribed.delivery.publisher import Offer, Publisher
+from scribed.delivery.publisher import Publisher
 from scribed.delivery.report import Report, report
 from scribed.delivery.schemas import Metrics, Muted
 from scribed.delivery.topics import ALERT_CODES, Message
