@@ -6,8 +6,10 @@ import logging
 from typing import Any
 
 from scribed import kinds
+from scribed.config import Mqtt
 from scribed.delivery.attempts import Loss
 from scribed.delivery.certificates import day
+from scribed.delivery.moment import Moment
 from scribed.delivery.refusals import ASIDE, DENIED_REMEDY, SIZE_REMEDY, News, Refusals
 from scribed.delivery.tls import Held
 from scribed.delivery.topics import is_others, whole
@@ -15,6 +17,9 @@ from scribed.errors import BrokerError
 from scribed.worker import Mailbox
 
 logger = logging.getLogger(__name__)
+
+CERTIFICATES_S = 3600.0
+"""How often it is looked whether a certificate ends soon."""
 
 
 class Troubles:
@@ -24,6 +29,7 @@ class Troubles:
         self.base, self.broker = base, broker  #: the base topic, and host and port
         self._supervisor = supervisor
         self._refusals = Refusals()
+        self._look_at = 0.0  # when to look at certificates again
 
     def dropped(self, text: str, waiting: int) -> None:
         """Something that was to be said had to go."""
@@ -55,6 +61,7 @@ class Troubles:
 
     def accepted(self) -> None:
         """The broker has us as a client."""
+        self._look_at = 0.0
         self._tell(self._refusals.accepted())
 
     def connected_since(self, since: float, now: float) -> None:
@@ -73,13 +80,18 @@ class Troubles:
         extra = kinds.BROKER_DOWN(broker=self.broker, error=error, finals=waiting)
         logger.warning("%s (%d waiting)", error, waiting, extra=extra)
 
-    def certificates(self, held: list[Held], wall: float) -> None:
-        """The connection stands on these; say which of them end soon."""
+    def look_at(self, held: list[Held], moment: Moment) -> None:
+        """The connection stands on these certificates; say now and then which of them end soon."""
+        if moment.now < self._look_at:
+            return
+        self._look_at = moment.now + CERTIFICATES_S
+        if moment.clock_synced is False:  # it may be years off
+            return
         words = [
-            f"{each.name} {'expires' if each.holds.ends > wall else 'has expired'} on "
+            f"{each.name} {'expires' if each.holds.ends > moment.wall else 'has expired'} on "
             f"{day(each.holds.ends)}"
             for each in held
-            if each.holds.is_soon_over(wall)
+            if each.holds.is_soon_over(moment.wall)
         ]
         self._tell(self._refusals.expiring(words))
 
@@ -91,3 +103,8 @@ class Troubles:
 def _about(topic: str) -> str:
     """What one refusal and its end have in common: another stack's topics each have their own."""
     return topic if is_others(topic) else topic.partition("/")[0]
+
+
+def named(mqtt: Mqtt) -> str:
+    """The broker, for programs that read the journal."""
+    return mqtt.path if mqtt.transport == "unix" else f"{mqtt.host}:{mqtt.port}"

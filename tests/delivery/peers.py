@@ -297,6 +297,10 @@ class Rig:
     def online(self) -> None:
         wait_for(lambda: self.delivery.report.connected, "the connection")
 
+    def heeds(self) -> None:
+        """Wait until it hears commands: what it wrote behind its SUBSCRIBE is acknowledged."""
+        wait_for(lambda: self.delivery.report.published.get("status"), "the subscription")
+
     def hears_of(self, utterances: int) -> None:
         """Wait until delivery has heard of so many."""
         wait_for(lambda: self.delivery.report.detected == utterances)

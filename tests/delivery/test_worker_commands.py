@@ -31,7 +31,7 @@ def answer(rig: Rig, command: Command, **result: object) -> None:
 
 def test_a_command_is_handed_on_and_its_reply_comes_back(broker: Broker) -> None:
     with Robot(broker.port) as robot, Rig(broker.port) as rig:
-        rig.online()
+        rig.heeds()
         robot.says("cmd/mute", '{"on": true, "req": "r-1"}')
         command = rig.asked()
         assert (command.name, command.args, command.local) == (
@@ -53,7 +53,7 @@ def test_a_command_is_handed_on_and_its_reply_comes_back(broker: Broker) -> None
 
 def test_who_names_a_topic_is_answered_there_with_what_it_gave(broker: Broker) -> None:
     with Robot(broker.port) as robot, Rig(broker.port) as rig:
-        rig.online()
+        rig.heeds()
         robot.says("cmd/state", answer_on="answers/1", correlation=b"\x01\xfe")
         answer(rig, rig.asked(), hearing=True)
         (reply,) = robot.hears("answers/1")
@@ -67,7 +67,7 @@ def test_who_names_a_topic_is_answered_there_with_what_it_gave(broker: Broker) -
 
 def test_what_cannot_be_done_is_said_in_words_and_changes_nothing(broker: Broker) -> None:
     with Robot(broker.port) as robot, Rig(broker.port) as rig:
-        rig.online()
+        rig.heeds()
         robot.says("cmd/dance", '{"req": "r-1"}')
         robot.says("cmd/restate", '{"since_seq": 1}')  # allowed only where the configuration says
         robot.says("cmd/mute", "ON", retain=True)
@@ -93,7 +93,7 @@ def test_a_command_from_before_the_connection_is_not_obeyed(broker: Broker) -> N
         robot.says("cmd/mute", "ON", retain=True)
         robot.says("cmd/mute", "ON")
         with Rig(broker.port) as rig:
-            rig.online()
+            rig.heeds()
             robot.says("cmd/state")
             assert rig.asked().name == "state"
             assert not robot.on("reply")
@@ -105,7 +105,7 @@ def test_commands_are_taken_in_version_3_1_1_and_after_a_reconnection_too(broker
         Relay(broker.port) as relay,
         Rig(relay.port, protocol="3.1.1") as rig,
     ):
-        rig.online()
+        rig.heeds()
         for count in (1, 2):
             robot.says("cmd/flush", answer_on="answers/1")  # which 3.1.1 does not know
             answer(rig, rig.asked())
@@ -117,7 +117,7 @@ def test_commands_are_taken_in_version_3_1_1_and_after_a_reconnection_too(broker
 
 def test_a_flood_of_commands_costs_replies_and_no_word(broker: Broker) -> None:
     with Robot(broker.port) as robot, Rig(broker.port) as rig:
-        rig.online()
+        rig.heeds()
         flood = 300
         for _ in range(flood):
             robot._client.publish(f"{BASE}/cmd/state", b"", qos=0)
@@ -142,7 +142,7 @@ def test_a_flood_of_commands_costs_replies_and_no_word(broker: Broker) -> None:
 
 def test_finals_are_said_again_to_who_asked_and_never_before_live_ones(broker: Broker) -> None:
     with Robot(broker.port) as robot, Rig(broker.port, commands=EVERY) as rig:
-        rig.online()
+        rig.heeds()
         now = rig.now()
         robot.says("cmd/restate", '{"since_seq": 1, "req": "r"}', answer_on="answers/1")
         command = rig.asked()
@@ -174,7 +174,7 @@ def test_finals_are_said_again_on_late_where_nobody_named_a_topic(broker: Broker
         Relay(broker.port) as relay,
         Rig(relay.port, commands=EVERY) as rig,
     ):
-        rig.online()
+        rig.heeds()
         robot.says("cmd/restate", '{"since_seq": 1}')
         command = rig.asked()
         now = rig.now()
@@ -196,7 +196,7 @@ def test_finals_are_said_again_on_late_where_nobody_named_a_topic(broker: Broker
 
 def test_one_who_is_leaving_does_not_stay_for_what_was_to_be_said_again(broker: Broker) -> None:
     with Robot(broker.port) as robot, Rig(broker.port, commands=EVERY) as rig:
-        rig.online()
+        rig.heeds()
         robot.says("cmd/restate", '{"since_seq": 1}', answer_on="answers/1")
         command = rig.asked()
         old = tuple(final(seq, 1.0) for seq in range(1, 5001))

@@ -42,7 +42,7 @@ def speak(rig: Rig, seq: int, text: str = "Turn left, please.", *, lost_ms: int 
 
 def test_nobody_is_spoken_to_unless_it_is_wanted(broker: Broker) -> None:
     with Robot(broker.port, base="+") as everybody, Rig(broker.port) as rig:
-        rig.online()
+        rig.heeds()
         speak(rig, 1)
         everybody.hears(f"{BASE}/transcript")
         everybody.publish("homeassistant/status", "online")
@@ -86,7 +86,7 @@ def test_what_an_earlier_run_announced_is_removed_once(broker: Broker) -> None:
 
 def test_hermes_hears_a_person_and_only_what_may_be_acted_on(broker: Broker) -> None:
     with Robot(broker.port, base="hermes") as rhasspy, Rig(broker.port, hermes=True) as rig:
-        rig.online()
+        rig.heeds()
         speak(rig, 1, "Don't turn left.", lost_ms=40)  # a caution
         speak(rig, 2)
         (said,) = rhasspy.hears("asr/textCaptured")
@@ -102,7 +102,7 @@ def test_hermes_hears_a_person_and_only_what_may_be_acted_on(broker: Broker) -> 
 
 def test_hermes_turns_the_ear_off_while_the_robot_speaks(broker: Broker) -> None:
     with Robot(broker.port) as robot, Rig(broker.port, hermes=True) as rig:
-        rig.online()
+        rig.heeds()
         off = {"siteId": "r7-mic", "reason": "ttsSay"}
         robot.publish("hermes/asr/toggleOff", json.dumps(off))
         command = rig.asked()
@@ -115,7 +115,7 @@ def test_hermes_turns_the_ear_off_while_the_robot_speaks(broker: Broker) -> None
 
 def test_hermes_may_no_more_than_commands_allow(broker: Broker) -> None:
     with Robot(broker.port) as robot, Rig(broker.port, hermes=True, commands=("state",)) as rig:
-        rig.online()
+        rig.heeds()
         robot.publish("hermes/asr/toggleOff", json.dumps({"siteId": "r7-mic"}))
         (reply,) = robot.hears("reply")
         assert reply.json["error"]["code"] == "not_allowed"
@@ -125,7 +125,7 @@ def test_hermes_may_no_more_than_commands_allow(broker: Broker) -> None:
 
 def test_a_bridge_to_ros_gets_partials_and_what_may_be_acted_on(broker: Broker) -> None:
     with Robot(broker.port) as robot, Rig(broker.port, ros=True) as rig:
-        rig.online()
+        rig.heeds()
         speak(rig, 1, "Don't turn left.", lost_ms=40)
         speak(rig, 2)
         said = wait_for(lambda: [x for x in robot.on("live_speech") if x.json["final"]])
