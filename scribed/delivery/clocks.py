@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from scribed import clock
 from scribed.delivery.moment import Moment
@@ -12,8 +13,7 @@ SYNCED_S = 1.0
 """How long an answer of the kernel about its clock is good for."""
 
 
-@dataclass(slots=True)
-class Clocks:
+class Clocks(Struct):
     """Used by one thread; `synced` asks the kernel whether the wall clock was set."""
 
     synced: Callable[[], bool | None]
