@@ -138,7 +138,7 @@ def test_other_topics_begin_with_online_and_the_old_ones_end_with_offline(
         assert there.wait_for(lambda: there.on("event"), 10)
         assert there.on("event")[0].payload["event"] == "reloaded"
         assert [message.payload for message in there.on("status")] == ["online"]
-        assert there.on("state")
+        assert there.wait_for(lambda: there.on("state"), 10)
         robot.speak(silence(0.3) + command + silence(0.8), pace=8.0)
         assert there.wait_for(lambda: there.on("transcript"), 20)
         assert there.on("transcript")[0].payload["seq"] == 1
