@@ -66,7 +66,7 @@ def table(report: dict[str, Any]) -> Table:
         "ended without text": (report["ended"], ""),
         "published again, under the same id": (report["repeats"], ""),
         "connections to the service": (report["connects"], ""),
-        "memory, first and last (MiB, Pss)": (f"{memory['first']} to {memory['last']}", ""),
+        "memory, first and last (MiB)": (f"{memory['first']} to {memory['last']}", ""),
         "memory, slope (MiB an hour)": (memory["slope_per_h"], "< 1"),
         "descriptors": (_range(report["descriptors"]), "within 4"),
         "threads": (_range(report["threads"]), ""),
