@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Generic, TypeVar
+
+from msgspec import Struct
 
 T = TypeVar("T")
 
@@ -23,8 +24,7 @@ _FIGURE = re.compile(
 """A figure that says how much: two texts that differ in it alone are the same trouble."""
 
 
-@dataclass(frozen=True, slots=True)
-class Untold(Generic[T]):
+class Untold(Struct, Generic[T], frozen=True):
     """What came, and was not said."""
 
     about: str
