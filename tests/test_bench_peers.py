@@ -25,6 +25,14 @@ def reader(program: str = READER) -> subprocess.Popen[bytes]:
     return subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, bufsize=0)
 
 
+def started() -> subprocess.Popen[bytes]:
+    """A process that says a line when it has started, and waits."""
+    program = "print(flush=True)\ninput()"
+    return subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+
+
 def test_a_home_asks_the_satellite_to_run_and_takes_what_it_sends(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as satellite:
         satellite.bind(str(tmp_path / "satellite"))
@@ -53,10 +61,13 @@ def test_who_dies_while_all_listen_does_not_take_the_others_with_it() -> None:
 
 
 def test_a_process_and_those_it_started_cost_what_each_does() -> None:
-    with reader() as one, reader() as another:
+    with started() as one, started() as another:
+        for process in (one, another):
+            assert process.stdout is not None
+            process.stdout.readline()
         together = all_of([one.pid, another.pid])
         each = cost(one.pid).rss_mb + cost(another.pid).rss_mb
-        assert together.rss_mb == pytest.approx(each, rel=0.2)
+        assert together.rss_mb == pytest.approx(each, rel=0.05)
         for process in (one, another):
             process.kill()
 
