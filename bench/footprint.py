@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import resource
 import socket
 import subprocess
 import sys
@@ -29,8 +30,8 @@ LIBRARIES = "import websocket, paho.mqtt.client, webrtcvad"
 READY_S = 20.0
 HEARD_S = 3.0
 ALONE = f'python -c "{LIBRARIES}"'
-READY = "to READY (ms)"
-COLUMNS = (READY, "MB at READY", "MB after speech", "peak MB", "modules")
+READY, CPU = "to READY (ms)", "CPU until then (ms)"
+COLUMNS = (READY, CPU, "MB at READY", "MB after speech", "peak MB", "modules")
 
 
 def main() -> None:
@@ -45,7 +46,7 @@ def main() -> None:
 def measure(times: int) -> Table:
     """Start them in turn, and account for it."""
     starts: dict[str, list[tuple[float, Cost, Cost]]] = {name: [] for name in SCRIBED}
-    libraries = []
+    libraries: list[tuple[float, float]] = []
     speech = faint_noise(HEARD_S) + speech_without_pauses(HEARD_S) + faint_noise(1.0)
     with contextlib.ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -60,6 +61,7 @@ def measure(times: int) -> Table:
     found = {
         name: (
             spread([ready for ready, _, _ in each], 0),
+            spread([1000 * at_ready.cpu_s for _, at_ready, _ in each], 0),
             spread([at_ready.rss_mb for _, at_ready, _ in each]),
             spread([after.rss_mb for _, _, after in each]),
             spread([after.peak_mb for _, _, after in each]),
@@ -67,7 +69,11 @@ def measure(times: int) -> Table:
         )
         for name, each in starts.items()
     }
-    alone = (spread(libraries, 0), "", "", "", _modules(LIBRARIES))
+    alone: tuple[Cell, ...] = (
+        *(spread(each, 0) for each in zip(*libraries, strict=True)),
+        *("", "", ""),
+        _modules(LIBRARIES),
+    )
     says = (
         f"{times} starts of each in turn: medians, and from the least to the most. Modules are "
         "those imported before the configuration is read. The others are ready when they say that "
@@ -86,8 +92,8 @@ def _peer(name: str, times: int) -> tuple[Cell, ...]:
                 ready_ms.append(1000 * peer.took_s)
                 megabytes.append(all_of(peer.pids).rss_mb)
     except (NotInstalledError, TimeoutError) as exc:
-        return f"not here: {exc}", "", "", "", ""
-    return spread(ready_ms, 0), spread(megabytes), "", "", ""
+        return f"not here: {exc}", *[""] * (len(COLUMNS) - 1)
+    return spread(ready_ms, 0), "", spread(megabytes), "", "", ""
 
 
 def _start(name: str, home: Path, url: str, port: int, speech: bytes) -> tuple[float, Cost, Cost]:
@@ -120,10 +126,17 @@ def _start(name: str, home: Path, url: str, port: int, speech: bytes) -> tuple[f
     return ready_ms, at_ready, after
 
 
-def _libraries_ms() -> float:
-    begun = time.monotonic()
+def _libraries_ms() -> tuple[float, float]:
+    """Wall and CPU."""
+    begun, used = time.monotonic(), _children_cpu_s()
     subprocess.run([sys.executable, "-c", LIBRARIES], check=True, timeout=READY_S)
-    return (time.monotonic() - begun) * 1000
+    return (time.monotonic() - begun) * 1000, (_children_cpu_s() - used) * 1000
+
+
+def _children_cpu_s() -> float:
+    """Of those that have ended."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def _modules(program: str) -> int:

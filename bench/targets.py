@@ -156,12 +156,19 @@ def _gate_row(*labels: str, cells: int) -> Sequence[str]:
 
 
 def _outage(parts: Parts) -> Reading:
-    drained = _figure(parts, "outage", outage.DRAINED, MEASURED)
-    live_ms = _figure(parts, "outage", outage.LIVE, MEASURED)
-    calm_ms = _figure(parts, "outage", outage.CALM_MS, MEASURED)
-    late_s = max(live_ms - calm_ms, 0) / 1000
-    words = f"{drained} × real time; live {late_s:.1f} s later"
-    return Reading(words, 3 <= drained <= CATCH_UP_RATE and late_s <= 2)
+    nobody, sometimes, often = (
+        _figure(parts, "outage", outage.DRAINED, who) for who in outage.AFTERWARDS
+    )
+    late_s = max(
+        _figure(parts, "outage", outage.LIVE, who) - _figure(parts, "outage", outage.CALM_MS, who)
+        for who in (outage.SOMETIMES, outage.OFTEN)
+    )
+    late_s = max(late_s, 0) / 1000
+    words = (
+        f"{nobody} × real time where nobody speaks, {sometimes} at 2 of 20 s, {often} at 2 of "
+        f"3 s; live {late_s:.1f} s later"
+    )
+    return Reading(words, 3 <= nobody <= CATCH_UP_RATE and late_s <= 2)
 
 
 def _start(parts: Parts) -> Reading:

@@ -85,7 +85,7 @@ def plan(share: float) -> dict[str, Step]:
             f"backlog --minutes {minutes}", 40 + minutes / 4, lambda: backlog.measure(minutes)
         ),
         "outage": Step(
-            f"outage --seconds {away_s}", 1.25 * away_s + 30, lambda: outage.measure(away_s)
+            f"outage --seconds {away_s}", 1.4 * away_s + 30, lambda: outage.measure(away_s)
         ),
     }
 
