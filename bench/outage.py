@@ -59,8 +59,8 @@ def measure(seconds: float) -> Table:
     says = (
         f"Utterances of {SPOKEN_S:.0f} s with pauses of {PAUSE_S:.0f} s, through stdin in real "
         f"time; the service is away for {seconds:.0f} s, in which people go on speaking. The "
-        "columns say how much they speak afterwards, until the last of what waited has its text, or "
-        f"for {AFTER_S:.0f} s; the figures of what waited are of that time. "
+        "columns say how much they speak afterwards, until the last of what waited has its text, "
+        f"or for {AFTER_S:.0f} s; the figures of what waited are of that time. "
         f"It answers after {ANSWER_S * 1000:.0f} ms."
     )
     return Table("Outage", says, (*AFTERWARDS, "to reach"), rows)
