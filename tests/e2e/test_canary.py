@@ -119,9 +119,10 @@ def test_no_secret_is_told_whatever_peers_and_operators_do(
         minter.answer = http(403, f"no: {OTHER_KEY} {quote(OTHER_KEY, safe='')}")
         token_url = f"http://127.0.0.1:{minter.port}/token"
         robot.sections["provider.elevenlabs"] = {"auth": "token", "token_url": token_url}
-        cloud.behaviours.extend(echoes(TOKEN)[1:5])
         reload(robot)
         robot.wait_for(lambda: "no token" in str(robot.link.get("last_error")))
+        # Only now: by a connection with the key it would be told a token that it never had.
+        cloud.behaviours.extend(echoes(TOKEN)[1:5])
         minter.answer = minted(TOKEN)
         robot.speak(utterance, pace=8.0)
         robot.wait_for_texts(3, timeout=40)

@@ -143,9 +143,10 @@ def test_a_key_that_is_refused_is_an_alert_and_is_told_to_nobody(
     service.inject("http-401")
     with robot_with(tmp_path, service.url, {"provider": {"name": name}}) as robot:
         robot.speak(silence(0.2) + voices["dance"] + PAUSE)
-        robot.wait_for(lambda: robot.on("alert/auth_failed"))
+        robot.wait_for(lambda: robot.alert("auth_failed"))
         robot.wait_for(lambda: robot.link.get("state") == "refused")
-        alert = robot.on("alert/auth_failed")[-1].payload
+        alert = robot.alert("auth_failed")
+        assert alert is not None
         assert "401" in alert["message"]
         assert KEY not in str(alert)
         assert robot.stop()[0] == 0
