@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import datetime
+import gc
 import hashlib
 import itertools
 import re
@@ -83,7 +84,7 @@ def server(serve_one: Callable[[socket.socket], object]) -> Iterator[int]:
     before = descriptors()
     with raw_server(serve) as port:
         yield port
-    assert descriptors() == before
+    assert descriptors() <= before  # fewer: what an earlier test had left was collected meanwhile
 
 
 # The peer's side
@@ -1052,6 +1053,7 @@ def test_no_descriptor_is_left_whoever_ends_the_connection(
     end: Callable[[Wire], object], secure: bool, authority: Authority
 ) -> None:
     theirs = authority.tls("localhost") if secure else None
+    gc.collect()
     before = descriptors()
     for _ in range(3):
         with Wire(theirs=theirs, ours=tls_context(authority.file)) as wire:

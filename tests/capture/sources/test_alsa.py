@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import math
 import os
 import re
@@ -596,6 +597,7 @@ def test_a_closed_source_reads_no_more(asound: Asound) -> None:
 def test_opening_and_closing_leaves_no_descriptor_behind(asound: Asound) -> None:
     mic = asound.fault("mic", rates=[48_000])
     AlsaSource(Audio(device="mic")).close()
+    gc.collect()  # of earlier tests
     before = len(list(Path("/proc/self/fd").iterdir()))
     for _ in range(10):
         AlsaSource(Audio(device="mic")).close()
