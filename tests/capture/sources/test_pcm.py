@@ -320,7 +320,7 @@ def test_a_claim_about_the_file_that_does_not_hold_is_told(path: Path) -> None:
 
 
 def test_a_file_that_is_not_there_or_no_file_is_told(tmp_path: Path) -> None:
-    for name, why in (("none.wav", "No such file"), (".", "is no file"), ("a\0b", "embedded null (byte|character)")):
+    for name, why in (("none.wav", "No such file"), (".", "is no file"), ("a\0b", "embedded null")):
         with pytest.raises(SourceError, match=why):
             FileSource(Audio(source="file", path=f"{tmp_path}/{name}"))
 
