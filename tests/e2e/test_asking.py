@@ -57,8 +57,9 @@ def ask(robot: Robot, name: str, payload: object) -> dict[str, Any]:
 
 
 def keep_quiet(robot: Robot) -> None:
-    """A pipe that gives nothing is no microphone: let it hear silence."""
-    robot.speak(silence(0.3), pace=4.0)
+    """A pipe that gives nothing is no microphone: let it hear silence, which is measured by the half
+    second."""
+    robot.speak(silence(1.0), pace=4.0)
 
 
 def test_status_says_in_a_line_and_in_json_whether_it_hears(robot: Robot) -> None:
