@@ -277,7 +277,7 @@ def test_a_topic_that_the_acl_denies_keeps_its_finals_and_never_spins(tmp_path: 
             alert = rig.tells(Alert, "mqtt_denied")
             assert "is refused by the broker: not authorized" in alert.message
             assert rig.delivery.report.connected
-            assert rig.delivery.report.queued == 1
+            wait_for(lambda: rig.delivery.report.queued == 1, "the final")
             wait_for(lambda: rig.delivery.report.refused > 1)
             began, refused = time.monotonic(), rig.delivery.report.refused
             speak(rig, 2)
