@@ -439,11 +439,16 @@ def test_a_refused_password_is_one_clear_line_and_heals(
             home, port=broker.port, passwords={"robot": f"{PASSWORD}-mistyped"}, persistence=True
         )
         robot.subscriber.become("robot", f"{PASSWORD}-mistyped")
+
+        def hears() -> bool:
+            """A pipe that has been quiet is no hearing, and that is looked at now and then."""
+            robot.speak(silence(0.1))
+            return robot.state.get("hearing") is True
+
         with accepting:
             robot.wait_for(lambda: robot.status == "online")
             robot.wait_for_texts(1)
-            # A pipe that has been quiet for long is no hearing, and that is looked at now and then.
-            robot.wait_for(lambda: robot.speak(silence(0.1)) or robot.state.get("hearing") is True)
+            robot.wait_for(hears)
             robot.wait_for(lambda: not robot.alert("mqtt_denied"))
             assert robot.stop()[0] == 0, robot.log
 
