@@ -57,7 +57,7 @@ def ask(robot: Robot, name: str, payload: object) -> dict[str, Any]:
 
 
 def keep_quiet(robot: Robot) -> None:
-    """A pipe that gives nothing is no microphone: let it hear silence, for half a second at least."""
+    """A pipe that gives nothing is no microphone: let it hear half a second at least."""
     robot.speak(silence(1.0), pace=4.0)
 
 
