@@ -228,13 +228,23 @@ def test_a_server_that_hangs_up_is_said() -> None:
     [
         b"HTTP/1.1 200 OK\r\n\r\n" + b" " * 2 * MAX_ANSWER,
         b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n" + b" " * 2 * MAX_ANSWER,
-        b"HTTP/1.1 100 Continue\r\n\r\n" * 10_000,
     ],
 )
 def test_an_answer_beyond_measure_is_not_read(said: bytes) -> None:
     with Minter(said) as minter:
         line = passing(at_endpoint(minter))
     assert line == f"no token: 127.0.0.1: an answer over {MAX_ANSWER} bytes"
+
+
+def test_a_server_that_says_nothing_but_continue_is_left() -> None:
+    with Minter(b"HTTP/1.1 100 Continue\r\n\r\n" * 10_000) as minter:
+        line = passing(at_endpoint(minter))
+    reason = line.removeprefix("no token: 127.0.0.1: ")
+    # The latter where Python itself counts them, as 3.14 does.
+    assert reason in {
+        f"an answer over {MAX_ANSWER} bytes",
+        "what answers there is no HTTP server",
+    }
 
 
 def test_a_server_that_says_nothing_is_left_in_time() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -56,6 +57,8 @@ def volume(path: Path, megabytes: int, kind: str = "tmpfs") -> Iterator[Volume]:
         image = path.with_suffix(".img")
         with image.open("wb") as file:
             file.truncate(megabytes << 20)
+        if shutil.which("mkfs.ext4") is None:
+            pytest.skip("mkfs.ext4 is not installed")
         subprocess.run(["mkfs.ext4", "-q", "-F", "-m", "0", image], check=True)
         command = ["mount", "-o", "loop", str(image), str(path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
