@@ -13,7 +13,7 @@ from scribed.delivery.schemas import Backlog, State
 from scribed.errors import Remedy
 from scribed.model import RATE, Link, LinkState
 from scribed.store.worker import Report as StoreReport
-from scribed.uplink.worker import UplinkReport
+from scribed.uplink.report import UplinkReport
 
 
 class Constants(Struct, frozen=True):

@@ -36,7 +36,7 @@ from scribed.service.credentials import (
     with_client_key,
 )
 from scribed.store import worker as store
-from scribed.uplink import worker as uplink
+from scribed.uplink import link as uplink
 from scribed.worker import Mailbox
 
 logger = logging.getLogger(__name__)

@@ -20,7 +20,7 @@ from scribed.latency import BOUNDS_S, NONE_YET, Histogram, Parts
 from scribed.metrics import FIGURES, MAILBOXES, NAMES, families
 from scribed.model import Device, Link
 from scribed.store.report import Report as StoreReport
-from scribed.uplink.worker import UplinkReport
+from scribed.uplink.report import UplinkReport
 from tests import metrics_page
 
 ROOT = Path(__file__).parents[1]

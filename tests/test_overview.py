@@ -14,8 +14,7 @@ from scribed.capture.hearing import Hearing
 from scribed.capture.proof import Fault, Kind, Sound
 from scribed.delivery.schemas import Backlog, State
 from scribed.model import Device, Link, LinkState, pcm_bytes
-from scribed.uplink.waiting import Tally
-from scribed.uplink.worker import UplinkReport
+from scribed.uplink.report import Tally, UplinkReport
 
 NOW = 1000.0
 CONSTANTS = overview.Constants(

@@ -11,7 +11,6 @@ import math
 import select
 from collections.abc import Callable
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from scribed import clock
@@ -25,6 +24,7 @@ from scribed.uplink.entry import Audio, Begin, End, Fetch, Pause, Step
 from scribed.uplink.liveness import Liveness
 from scribed.uplink.opener import Opened
 from scribed.uplink.pace import Pace
+from scribed.uplink.report import Usage
 
 STEPS_PER_TURN = 8
 """How much is handed to the socket before the mailbox and the peer have their turn."""
@@ -32,22 +32,6 @@ CHECK_S = 5.0
 """How often at least the peer's signs of life are judged."""
 DEPARTURE_FIRST_S, DEPARTURE_MAX_S = 0.01, 0.1
 """How soon to look again whether a commit has left the machine: first, and at most."""
-
-
-class Usage(Struct):
-    """What was sent on all connections, and how many there were."""
-
-    audio_s: float = 0.0  #: of utterances
-    billed_s: float = 0.0  #: with all padding, and not yet taken
-    early_commits: int = 0
-    ignored: int = 0  #: messages that changed nothing
-    connects: int = 0  #: tried, with those below
-    rotations: int = 0  #: that took the place of another
-
-    def take_billed_s(self) -> float:
-        """What was billed since the last call."""
-        taken, self.billed_s = self.billed_s, 0.0
-        return taken
 
 
 class Exchange:

@@ -19,8 +19,9 @@ from scribed.config import Retry
 from scribed.errors import Remedy
 from scribed.interfaces import Failed, SessionEvent
 from scribed.uplink.backlog import Backlog
-from scribed.uplink.exchange import Exchange, Usage
+from scribed.uplink.exchange import Exchange
 from scribed.uplink.opener import Arrived, NotOpened, Opened, Opening
+from scribed.uplink.report import Usage
 from scribed.uplink.troubles import Troubles
 from scribed.worker import Mailbox
 

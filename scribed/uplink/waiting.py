@@ -1,4 +1,4 @@
-"""The utterances that wait for an answer, and what becomes of each: told to store and delivery.
+"""The utterances that wait for an answer: what comes in of them, and what time and room do to them.
 
 What is heard is in the store's files as well; here rests only the audio that is soon to be sent.
 """
@@ -6,29 +6,23 @@ What is heard is in the store's files as well; here rests only the audio that is
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 from msgspec import Struct
 
 from scribed import clock
 from scribed.config import Config
 from scribed.errors import Remedy
-from scribed.interfaces import Committed, EarlyText, Failed
+from scribed.interfaces import Failed
 from scribed.model import (
-    Closed,
     Command,
     EndReason,
     Event,
-    Final,
     Gone,
     Kept,
-    LinkWell,
     Load,
     Loaded,
-    Moments,
     Outcome,
-    Partial,
-    Provider,
     Recovered,
     Reply,
     SegmentEvent,
@@ -37,12 +31,11 @@ from scribed.model import (
     UtteranceId,
     UtterancePaused,
     UtteranceResumed,
-    seconds,
 )
-from scribed.text import is_speech
 from scribed.uplink import lines
 from scribed.uplink.backlog import Backlog
-from scribed.uplink.entry import Early, Entry
+from scribed.uplink.ends import Ends
+from scribed.uplink.texts import Texts
 from scribed.uplink.troubles import Troubles
 from scribed.worker import Budget, Mailbox
 
@@ -65,23 +58,6 @@ class Purge(Struct, frozen=True):
 Mail = SegmentEvent | UtterancePaused | UtteranceResumed | Recovered | Kept | Loaded | Gone | Purge
 
 
-class Tally(NamedTuple):
-    """How the utterances stand; replaced whole."""
-
-    utterances: int = 0  #: that wait for an answer
-    nbytes: int = 0  #: of audio that wait
-    ram_bytes: int = 0  #: of that audio, here
-    committed: int = 0
-    without_text: int = 0
-    repeated: int = 0  #: times that an utterance was begun once more
-    progress_at: float = 0.0  #: the last answer, or the last time nothing was waiting for one
-
-    @property
-    def seconds(self) -> float:
-        """Of audio that wait."""
-        return seconds(self.nbytes)
-
-
 class Waiting:
     """See the module. Used by the uplink's thread only; `supervisor` hears of delays."""
 
@@ -96,37 +72,29 @@ class Waiting:
         troubles: Troubles,
         clock_synced: Callable[[], bool | None],
     ) -> None:
-        self.backlog = Backlog(
-            stale_after_s=config.transcript.stale_after_s,
-            catch_up_rate=config.spool.catch_up_rate,
-            max_attempts=config.provider.max_attempts,
-        )
-        self.tally = Tally(progress_at=clock.now())
-        self.torn = False  #: an utterance that was being sent was taken out
+        self.backlog = Backlog()
+        self.ends = Ends(self.backlog, store=store, delivery=delivery, budget=budget)
+        self.texts = Texts(config.transcript, self.backlog, self.ends, delivery)
         self.gives_up = False  #: what is said now is not to be transcribed
         self._waits_for_room = config.audio.source != "alsa"  # a file or pipe is read as room is
-        self._choose(config)
-        self._store, self._delivery, self._budget = store, delivery, budget
+        self._store, self._budget = store, budget
         self._supervisor, self._troubles = supervisor, troubles
         self._clock_synced = clock_synced
-        self._well, self._expire_at = True, 0.0  # so the store was told
+        self._expire_at = 0.0
+        self.retune(config)
 
     def retune(self, config: Config) -> None:
         """Go by another configuration from now on."""
-        self._choose(config)
+        self._stale_after_s = config.transcript.stale_after_s
+        self._drops_late = config.transcript.late == "drop"
+        self._delayed_after_s = config.provider.answer_timeout_s
+        self._max_age_s = config.spool.max_age_h * 3600
+        self.texts.retune(config.transcript)
         self.backlog.retune(
             stale_after_s=config.transcript.stale_after_s,
             catch_up_rate=config.spool.catch_up_rate,
             max_attempts=config.provider.max_attempts,
         )
-
-    def _choose(self, config: Config) -> None:
-        self._partials = config.transcript.partials
-        self._fast_words = bool(config.transcript.fast_words)
-        self._stale_after_s = config.transcript.stale_after_s
-        self._drops_late = config.transcript.late == "drop"
-        self._delayed_after_s = config.provider.answer_timeout_s
-        self._max_age_s = config.spool.max_age_h * 3600
 
     # What comes in
 
@@ -163,19 +131,17 @@ class Waiting:
             self._budget.refund(len(event.pcm))
         muted = isinstance(event, UtteranceEnded) and event.reason is EndReason.MUTED
         if muted and (entry := self.backlog.get(event.id)) is not None:
-            self.close(entry, Outcome.MUTED)  # nobody may hear it
+            self.ends.close(entry, Outcome.MUTED)  # nobody may hear it
 
     def _resume(self, id: UtteranceId, now: float) -> None:
-        entry = self.backlog.resume(id)
-        if entry is not None and (early := entry.early) is not None:
-            entry.early = None
-            self.partial(id, early.text, early.who, now)
+        if (entry := self.backlog.resume(id)) is not None:
+            self.texts.resumed(entry, now)
 
     def _recover(self, found: Recovered, now: float) -> None:
         over_at = self._over_at(found, now)
         entry = self.backlog.recover(found, over_at, now)
         if self._drops_late and now - over_at > self._stale_after_s:
-            self.close(entry, Outcome.EXPIRED)
+            self.ends.close(entry, Outcome.EXPIRED)
 
     def _over_at(self, found: Recovered, now: float) -> float:
         """When a recovered utterance was over, by the clock of this boot."""
@@ -193,7 +159,7 @@ class Waiting:
             return
         self.backlog.kept(id, kept=False)
         if entry.parked or not entry.begun:
-            self.close(entry, outcome)
+            self.ends.close(entry, outcome)
 
     def _purge(self, asked: Purge) -> None:
         chosen = [
@@ -203,7 +169,7 @@ class Waiting:
             and (asked.ids is None or {entry.id, str(entry.started.seq)} & asked.ids)
         ]
         for entry in chosen:
-            self.close(entry, asked.outcome)
+            self.ends.close(entry, asked.outcome)
         if asked.command is not None:
             asked.command.answer.put(Reply(asked.command.token, {"purged": len(chosen)}))
 
@@ -215,9 +181,9 @@ class Waiting:
         if self.gives_up:
             grown = [entry for entry in self.backlog if entry.ended and not entry.begun]
         for entry in grown if self._drops_late or self.gives_up else ():
-            self.close(entry, Outcome.EXPIRED)
+            self.ends.close(entry, Outcome.EXPIRED)
         for entry in self.backlog.delayed(now, self._delayed_after_s):
-            self.tell_store(well=False)
+            self.ends.tell_store(well=False)
             detail: dict[str, object] = {"utterance_id": entry.id, "seq": entry.started.seq}
             self._supervisor.put(Event("utterance_delayed", detail))
             lines.late(entry)
@@ -226,14 +192,14 @@ class Waiting:
             self._expire(now)
         for entry in self.backlog.condemned(now):
             lines.given_up(entry)
-            self.close(entry, Outcome.FAILED)
+            self.ends.close(entry, Outcome.FAILED)
         self._make_room()
 
     def _expire(self, now: float) -> None:
         while (oldest := self.backlog.oldest_sealed()) is not None:
             if oldest.sealed_at is None or now - oldest.sealed_at <= self._max_age_s:
                 break
-            self.close(oldest, Outcome.EXPIRED)
+            self.ends.close(oldest, Outcome.EXPIRED)
 
     def wake_at(self) -> float | None:
         """When `pass_time()` has something to tell or to do."""
@@ -256,92 +222,12 @@ class Waiting:
             if entry is None:
                 break
             self._troubles.raise_("spool_full", f"{limit >> 20} MB of speech wait in memory")
-            self.close(entry, Outcome.EVICTED)
+            self.ends.close(entry, Outcome.EVICTED)
         self.backlog.starved = self._waits_for_room and self._budget.used > limit - SPARE_BYTES
         if self._budget.used < limit / 2:
             self._troubles.clear("spool_full")
 
-    def count(self) -> None:
-        """Bring the tally up to date."""
-        backlog, tally = self.backlog, self.tally
-        before = (tally.utterances, tally.ram_bytes, tally.nbytes)
-        if before != (len(backlog), backlog.ram, backlog.nbytes):
-            waited = bool(backlog and tally.utterances)
-            self.tally = tally._replace(
-                utterances=len(backlog),
-                nbytes=backlog.nbytes,
-                ram_bytes=backlog.ram,
-                progress_at=tally.progress_at if waited else clock.now(),
-            )
-
-    # What the service says
-
-    def partial(self, id: UtteranceId, text: str, who: Provider, now: float) -> None:
-        """Text that may still change: published while the speech is fresh."""
-        entry = self.backlog.get(id)
-        if entry is None or not text:
-            return
-        if entry.first_partial_at is None:
-            entry.first_partial_at = now
-        self._tell(entry, text, who, now, shown=self._partials)
-
-    def _tell(self, entry: Entry, text: str, who: Provider, now: float, *, shown: bool) -> None:
-        fresh = entry.sealed_at is None or now - entry.sealed_at <= self._stale_after_s
-        if fresh and (shown or self._fast_words):
-            self._delivery.put(Partial(entry.started, entry.rev, text, who, shown))
-            entry.rev += 1
-
-    def early(self, said: EarlyText, who: Provider, now: float) -> None:
-        """The text up to a pause: held back until it is plain whether speech goes on; but for the
-        fast words in it."""
-        entry = self.backlog.early(said.utterance_id)
-        if entry is not None and entry.asked:
-            entry.early = Early(said.text, who, now)
-            self._tell(entry, said.text, who, now, shown=False)
-        elif entry is not None:
-            self.partial(entry.id, said.text, who, now)
-
-    def committed(self, said: Committed, who: Provider, now: float) -> bool:
-        """An utterance has its answer; False where it was given up meanwhile."""
-        entry = self.backlog.get(said.utterance_id)
-        if entry is None or entry.ended is None:
-            return False
-        if said.answer.guessed and not said.answer.text:  # the service has said nothing
-            self.close(entry, Outcome.NO_SPEECH)
-            return False
-        self.tell_store(well=True)
-        if not is_speech(said.answer.text):
-            self.close(entry, Outcome.NO_SPEECH)
-            return True
-        self.backlog.answered(entry.id)
-        answered_at = now if entry.early is None else entry.early.at
-        reason = entry.ended.reason  # a cut is one, whoever committed it
-        first_partial_s = None
-        if entry.first_partial_at is not None and not entry.recovered:
-            first_partial_s = entry.first_partial_at - entry.opened_at
-        final = Final(
-            entry.started,
-            entry.ended,
-            entry.rev,
-            said.answer,
-            (reason is EndReason.COMMIT and said.final_reason) or reason.value,
-            entry.attempt,
-            who,
-            provider_s=None if entry.handed_at is None else answered_at - entry.handed_at,
-            first_partial_s=first_partial_s,
-            committed_at=now,
-            moments=Moments(
-                entry.started.onset,
-                entry.started.gate_at,
-                entry.first_byte_at,
-                entry.handed_at,
-                answered_at,
-            ),
-        )
-        lines.answered(entry, answered_at)
-        self._settle(entry, final)
-        self.tally = self.tally._replace(committed=self.tally.committed + 1)
-        return True
+    # What a connection's end does to them
 
     def charge(self, failed: Failed, now: float) -> bool:
         """Count a failure against the utterance on whose account it was, or may have been; whether
@@ -362,24 +248,7 @@ class Waiting:
         behind = self.backlog.strike(guilty, now, refused=failed.blamed is not None)
         return behind and self.backlog.sendable > 1
 
-    # What becomes of them
-
-    def close(self, entry: Entry, outcome: Outcome) -> None:
-        """End an utterance without text."""
-        self.torn = self.torn or (entry.begun and not entry.end_sent)
-        self.backlog.conclude(entry.id)
-        self._settle(entry, Closed(entry.started, entry.ended, outcome))
-        self.tally = self.tally._replace(without_text=self.tally.without_text + 1)
-
-    def tell_store(self, *, well: bool) -> None:
-        """Say whether answers come in time, where that has changed."""
-        if well != self._well:
-            self._well = well
-            self._store.put(LinkWell(well))
-
-    def _settle(self, entry: Entry, end: Final | Closed) -> None:
-        self._budget.refund(entry.ram)
-        repeated = self.tally.repeated + max(entry.attempt - 1, 0)
-        self.tally = self.tally._replace(progress_at=clock.now(), repeated=repeated)
-        self._store.put(end)
-        self._delivery.put(end)
+    def rewind(self) -> None:
+        """The connection is gone: nothing that waits was heard."""
+        self.backlog.rewind()
+        self.ends.torn = False

@@ -125,7 +125,7 @@ class World:
 
     def _post(self, event: Any) -> None:
         self.waiting.take(event, self.now)
-        if self.waiting.torn:
+        if self.waiting.ends.torn:
             self.lose()
 
     # The connection
@@ -177,14 +177,16 @@ class World:
                     self._commit(line, who)
                 else:
                     said = EarlyText(UtteranceId(who), f"{who} so far")
-                    self.waiting.early(said, WHO, self.now)
+                    self.waiting.texts.early(said, WHO, self.now)
                 return
 
     def _commit(self, line: Line, who: str) -> None:
         silent = who in line.silent
         said = self.spoken[who]
         assert line.heard[who] == (said.speech if silent else said.audio)
-        self.waiting.committed(Committed(UtteranceId(who), Answer(f"text of {who}")), WHO, self.now)
+        self.waiting.texts.committed(
+            Committed(UtteranceId(who), Answer(f"text of {who}")), WHO, self.now
+        )
 
     def rotate(self) -> None:
         """A fresh connection leads, where none is in mid-utterance; the old one may owe answers."""
@@ -193,8 +195,7 @@ class World:
 
     def lose(self) -> None:
         self.waiting.charge(Failed(Remedy.RECONNECT, "lost"), self.now)
-        self.backlog.rewind()
-        self.waiting.torn = False
+        self.waiting.rewind()
         self.lines = [Line()]
 
     def wait(self, seconds: float) -> None:

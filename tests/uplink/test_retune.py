@@ -12,8 +12,8 @@ from scribed.errors import ScribedError
 from scribed.interfaces import Session
 from scribed.model import Final, LinkState, Retuned
 from scribed.uplink.connection import Connection, tls_context
+from scribed.uplink.link import Retune
 from scribed.uplink.providers.elevenlabs import ElevenLabsSession
-from scribed.uplink.worker import Retune
 from tests.parts.cloud import Cloud
 from tests.uplink.rig import Rig, utterance
 

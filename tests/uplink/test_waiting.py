@@ -100,7 +100,7 @@ class Desk:
     def pass_time(self, seconds: float = 0.0) -> None:
         self.now += seconds
         self.waiting.pass_time(self.now)
-        self.waiting.count()
+        self.waiting.ends.count()
 
     def send(self) -> list[Step]:
         """Hand over what may be handed over."""
@@ -112,7 +112,7 @@ class Desk:
         return steps
 
     def answer(self, who: UtteranceId, text: str = "go") -> bool:
-        return self.waiting.committed(Committed(who, Answer(text)), WHO, self.now)
+        return self.waiting.texts.committed(Committed(who, Answer(text)), WHO, self.now)
 
     def ends(self) -> list[tuple[int, str]]:
         """The finals and ends that delivery was given; the store was given the same before."""
@@ -146,7 +146,7 @@ def test_what_a_mute_cut_off_ends_as_muted_and_is_not_heard(desk: Desk) -> None:
     desk.say(1, reason=EndReason.MUTED)
     desk.send()
     assert desk.ends() == [(1, "muted")]
-    assert not desk.waiting.torn
+    assert not desk.waiting.ends.torn
 
 
 def test_a_mute_in_the_middle_of_sending_gives_the_connection_up(desk: Desk) -> None:
@@ -154,7 +154,7 @@ def test_a_mute_in_the_middle_of_sending_gives_the_connection_up(desk: Desk) -> 
     desk.take(UtteranceStarted(who, 1, desk.now))
     desk.send()
     desk.take(UtteranceEnded(who, desk.now, EndReason.MUTED, 0))
-    assert desk.waiting.torn
+    assert desk.waiting.ends.torn
 
 
 def test_old_speech_can_be_dropped_without_being_paid_for() -> None:
@@ -207,13 +207,13 @@ def test_a_delay_is_told_once_and_the_store_secures_what_waits(desk: Desk) -> No
 def test_more_than_two_minutes_of_audio_rest_in_the_store_s_files_only(desk: Desk) -> None:
     ids = [desk.say(n, seconds=28.0) for n in range(1, 11)]
     desk.pass_time()
-    assert desk.waiting.tally.ram_bytes > RAM_BYTES, "the store has none of it yet"
+    assert desk.waiting.ends.tally.ram_bytes > RAM_BYTES, "the store has none of it yet"
     for who in ids:
         desk.take(Kept(who))
     desk.pass_time()
-    assert desk.waiting.tally.ram_bytes <= RAM_BYTES
-    assert desk.waiting.tally.seconds == pytest.approx(280.0)
-    assert desk.budget.used == desk.waiting.tally.ram_bytes
+    assert desk.waiting.ends.tally.ram_bytes <= RAM_BYTES
+    assert desk.waiting.ends.tally.seconds == pytest.approx(280.0)
+    assert desk.budget.used == desk.waiting.ends.tally.ram_bytes
     desk.send()
     assert Load(ids[0]) in desk.store.drain()
     desk.take(Loaded(ids[0], bytes(pcm_bytes(28_000))))
@@ -330,7 +330,7 @@ def test_an_end_that_was_begun_is_counted_as_sent_again(desk: Desk) -> None:
     step = desk.waiting.backlog.next(desk.now)
     assert not isinstance(step, End)
     desk.answer(who)
-    assert desk.waiting.tally.repeated == 1
+    assert desk.waiting.ends.tally.repeated == 1
 
 
 # Early commits
@@ -349,7 +349,7 @@ def pause(desk: Desk) -> UtteranceId:
 
 
 def early(desk: Desk, who: UtteranceId, text: str) -> None:
-    desk.waiting.early(EarlyText(who, text), WHO, desk.now)
+    desk.waiting.texts.early(EarlyText(who, text), WHO, desk.now)
 
 
 def told(desk: Desk) -> list[tuple[str, str]]:
@@ -413,7 +413,7 @@ def test_without_partials_texts_are_handed_on_only_for_fast_words(
     fast_words: list[str], shown: list[bool]
 ) -> None:
     desk = Desk(transcript={"partials": False, "fast_words": fast_words})
-    desk.waiting.partial(desk.say(1), "stop", WHO, desk.now)
+    desk.waiting.texts.partial(desk.say(1), "stop", WHO, desk.now)
     found = [item.shown for item in desk.delivery.drain() if isinstance(item, Partial)]
     assert found == shown
     desk.close()
@@ -476,7 +476,7 @@ def test_a_pause_that_lasts_is_committed_early_on_the_next_connection_too(desk: 
 def test_an_early_text_of_what_was_given_up_is_nobody_s(desk: Desk) -> None:
     who = pause(desk)
     desk.take(UtteranceEnded(who, desk.now, EndReason.MUTED, 0))
-    assert desk.waiting.torn
+    assert desk.waiting.ends.torn
     early(desk, who, "turn")
     assert told(desk) == []
 
@@ -499,7 +499,7 @@ def test_a_cut_is_one_whoever_committed_it(
 ) -> None:
     who = desk.say(1, reason=reason)
     desk.send()
-    desk.waiting.committed(Committed(who, Answer("go"), final_reason=said), WHO, desk.now)
+    desk.waiting.texts.committed(Committed(who, Answer("go"), final_reason=said), WHO, desk.now)
     final = next(item for item in desk.delivery.drain() if isinstance(item, Final))
     assert final.final_reason == final_reason
 

@@ -90,11 +90,11 @@ class Talk(World):
             for event in service.session.events():
                 match event:
                     case EarlyText():
-                        self.waiting.early(event, WHO, self.now)
+                        self.waiting.texts.early(event, WHO, self.now)
                     case PartialText(utterance_id=id, text=text):
-                        self.waiting.partial(id, text, WHO, self.now)
+                        self.waiting.texts.partial(id, text, WHO, self.now)
                     case Committed():
-                        self.waiting.committed(event, WHO, self.now)
+                        self.waiting.texts.committed(event, WHO, self.now)
                     case Failed():
                         self.lose()
                         return
