@@ -21,20 +21,24 @@ NO_DEVICE_REMEDY = "plug the microphone in, or correct audio.device"
 class Presence:
     """What is known of the source. Used by the capture thread only.
 
-    `show` takes the device with its state whenever that changes, `tell` alerts and events.
+    `tell` takes the device with its state whenever that changes, alerts and events.
     """
 
-    def __init__(self, show: Callable[[Device], None], tell: Callable[[Any], object]) -> None:
+    def __init__(self, tell: Callable[[Any], object]) -> None:
+        self.device = Device("")  #: as it was told last; any thread may look at it
         self.hears = False  #: frames have come since the source was opened
-        self._show, self._tell = show, tell
-        self._device = Device("")
+        self._tell = tell
         self._absence: str | None = None  # why there is no microphone
         self._was_found = False
+        self._closes = True  # the source, while it is muted
         self._fault: Fault | None = None
 
-    def opened(self, device: Device, *, muted: bool) -> None:
-        """The source could be opened; that it gives anything is not known yet."""
-        self.hears = False
+    def opened(self, device: Device, *, muted: bool, closes: bool) -> None:
+        """The source could be opened; that it gives anything is not known yet.
+
+        `closes`: while it is muted it is closed.
+        """
+        self.hears, self._closes = False, closes
         if self._absence is None:
             self._change(device, "muted" if muted else "open")
 
@@ -56,7 +60,7 @@ class Presence:
         """What is wrong with its sound; None: nothing. May be told again."""
         if fault == self._fault:
             return
-        self._fault, name = fault, self._device.name
+        self._fault, name = fault, self.device.name
         if fault is None:
             logger.info("%s: gives sound again", name, extra=kinds.SOUND_GOOD(device=name))
             self._tell(AlertCleared(SILENT))
@@ -77,7 +81,7 @@ class Presence:
             self._absence, self._was_found = why, False
             self._withdraw()
             logger.error("no microphone: %s", why, extra=kinds.NO_DEVICE(error=why))
-            self._change(self._device, "absent")
+            self._change(self.device, "absent")
             self._tell(Alert("no_device", why, NO_DEVICE_REMEDY))
 
     def lost(self, device: Device, why: str) -> None:
@@ -96,15 +100,15 @@ class Presence:
 
     def muted(self) -> None:
         """Nothing is heard, because nothing shall be. May be told again."""
-        if self._device.state != "muted":
-            self._change(self._device, "muted")
+        if self.device.state != "muted":
+            self._change(self.device, "muted")
 
-    def unmuted(self, *, opens_again: bool) -> None:
-        """It may be heard again; with `opens_again` once it has been opened."""
-        if not opens_again:
-            self._change(self._device, "open")
+    def unmuted(self) -> None:
+        """It may be heard again; if it was closed, once it has been opened."""
+        if not self._closes:
+            self._change(self.device, "open")
         elif self._absence is not None:
-            self._change(self._device, "absent")
+            self._change(self.device, "absent")
 
     def _withdraw(self) -> None:
         """Nobody knows what its sound is like now."""
@@ -113,5 +117,5 @@ class Presence:
             self._tell(AlertCleared(SILENT))
 
     def _change(self, device: Device, state: str) -> None:
-        self._device = replace(device, state=state)
-        self._show(self._device)
+        self.device = replace(device, state=state)
+        self._tell(self.device)

@@ -3,14 +3,10 @@
 It waits for nobody but the microphone: what it hands on goes into mailboxes. Only a source that is
 not live (a file, a pipe) waits for room, where a microphone would drop and count. It sleeps for as
 long as no decision can fall due, at most `READ_S`, and decides frame by frame all the same.
-
-While it is muted a microphone is closed, a pipe is read on and what it brings thrown away (there is
-a live microphone at its other end, as in `arecord | scribed run`), and a file stands still.
 """
 
 from __future__ import annotations
 
-import collections
 import select
 import time
 from collections.abc import Callable
@@ -20,29 +16,29 @@ from scribed import clock
 from scribed.backoff import Backoff
 from scribed.capture.conditioning import Conditioner
 from scribed.capture.ear import Ear
-from scribed.capture.gate import Gate, GateEvent
+from scribed.capture.gate import Gate
 from scribed.capture.hearing import Hearing, SourceEnded
-from scribed.capture.heed import NOT_LISTENING, Heed
+from scribed.capture.heed import Heed
 from scribed.capture.keeping import Keeping
+from scribed.capture.listening import Listening
 from scribed.capture.losses import Losses
+from scribed.capture.muting import Muting
 from scribed.capture.numbering import Numbering
-from scribed.capture.orders import Flush, Listen, Mute, Retune, Robot, too_late
+from scribed.capture.obeying import Obeying, Order
+from scribed.capture.orders import Flush, Listen, Mute, Retune, Robot
 from scribed.capture.posting import Posting
 from scribed.capture.presence import Presence
 from scribed.capture.proof import Sound
 from scribed.capture.recorder import Recorder
+from scribed.capture.retuning import Retuning
 from scribed.capture.waits import READ_S, Waits
 from scribed.errors import SourceError
 from scribed.interfaces import EndOfInput, Source, Vad
 from scribed.model import (
-    RATE,
-    SAMPLE_BYTES,
-    Attention,
     Block,
     Device,
     EndReason,
     Retuned,
-    RobotDoes,
     SeqReserved,
     UtteranceId,
     UtteranceStarted,
@@ -50,17 +46,9 @@ from scribed.model import (
 from scribed.recording import Record, RecordingKept
 from scribed.worker import Budget, Mailbox, Stop, Worker
 
-__all__ = ("Capture", "Flush", "Listen", "Mute", "Retune", "Robot")
-
-Order = Mute | Flush | Robot | Listen | Record
-
 REOPEN_FIRST_S, REOPEN_MAX_S = 0.25, 2.0
 OPEN_BOUND_S = 10.0
 """How long opening a device may block: a sound server that hangs is found by its own timeout."""
-RETUNE_S = 30.0
-"""How long a changed configuration waits at most for a moment at which nobody is engaged: longer
-than an utterance lasts. Then what is open is cut: a noise must not keep the gate from being mended
-that it holds open."""
 MUTED_S = 5.0
 """How long it sleeps at a time while it is muted: mail wakes it."""
 
@@ -110,18 +98,16 @@ class Capture(Worker):
     ) -> None:
         super().__init__("capture", supervisor)
         self.inbox: Mailbox[Stop | SeqReserved | RecordingKept | Retune | Order] = Mailbox()
-        self._heed = heed or Heed()
-        self._device = Device("")
-        self._deaf_to = self._heed.deaf_to(clock.now())
-        self._last_frame_at: float | None = None
-        self._samples = 0
         self._mail = select.poll()
         self._mail.register(self.inbox, select.POLLIN)
         self._open_source, self._reopen = open_source, reopen
-        self._goes_on = reopen  # what was opened last: a download begins where it ended, not anew
+        # What was opened last is opened again (a download begins where it ended, not anew), and
+        # goes on with us or without.
+        self._comes_back = self._goes_on = reopen
+        self._backoff = Backoff(REOPEN_FIRST_S, REOPEN_MAX_S)
         self._frame_s, self._stall_s = gate.frame_ms / 1000, stall_s
+        self._stopping = False
         self._numbering = Numbering(new_id, next_seq, reserved, want_numbers)
-        self._keeping = Keeping(recorder, store)
         self._ear = Ear(
             vad,
             gate,
@@ -138,24 +124,23 @@ class Capture(Worker):
             chunk_bytes=chunk_bytes,
             begun=begun,
         )
-        self._mark = mark
         self._losses = Losses(
             supervisor.put, last_heard=None if muted else last_heard, mono_offset=mono_offset
         )
-        self._backoff = Backoff(REOPEN_FIRST_S, REOPEN_MAX_S)
-        self._expected: int | None = None
-        self._presence = Presence(self._show, supervisor.put)
-        self._stopping, self._muted = False, muted
-        self._orders: collections.deque[Order] = collections.deque()
-        self._closing: list[Mute] = []  # to be answered when the source is closed
-        self._retune: Retune | None = None
-        self._retune_by = 0.0
+        self._listening = Listening(
+            self._ear, heed or Heed(), self._posting, self._losses, mark=mark, tell=supervisor.put
+        )
+        self._presence = Presence(supervisor.put)
+        self._keeping = Keeping(recorder, store)
+        self._muting = Muting(self._listening, self._presence, self._keeping, on=muted)
+        self._obeying = Obeying(self._listening, self._muting, self._keeping, self._presence)
+        self._retuning = Retuning()
 
     def work(self) -> None:
         try:
             while not self._stopping and self._once():
                 pass
-            self._cut_short(EndReason.SHUTDOWN)
+            self._listening.cut_short(EndReason.SHUTDOWN)
         finally:
             self._refuse()
 
@@ -168,26 +153,27 @@ class Capture(Worker):
     def report(self) -> Hearing:
         """How it hears, for any thread: made when it is asked for, and not for each tenth of a
         second. Each figure is replaced whole; two may be a read apart."""
+        muted = self._muting.on
         return Hearing(
-            self._device,
-            last_frame_at=self._last_frame_at,
-            samples=self._samples,
+            self._presence.device,
+            last_frame_at=self._listening.last_frame_at,
+            samples=self._listening.samples,
             lost_samples=self._losses.lost_samples,
             dropped_samples=self._losses.dropped_samples,
             detected=self._numbering.detected,
             refused_frames=self._ear.refused_frames,
             is_open=self._ear.is_open,
-            level_dbfs=None if self._muted else self._ear.level_dbfs,
+            level_dbfs=None if muted else self._ear.level_dbfs,
             noise_floor_dbfs=self._ear.noise_floor_dbfs,
-            deaf_to=self._deaf_to,
-            sound=Sound() if self._muted else self._ear.sound,
+            deaf_to=self._listening.deaf_to,
+            sound=Sound() if muted else self._ear.sound,
         )
 
     # The source comes and goes
 
     def _once(self) -> bool:
         """Open the source and hear it for as long as it lasts; whether to go on."""
-        if self._muted and self._goes_on:
+        if self._muting.on and self._comes_back:
             self._stay_closed()
             return True
         try:
@@ -207,13 +193,13 @@ class Capture(Worker):
             return False
         except SourceError as exc:
             self._ear.lose()
-            if self._presence.hears or not self._goes_on:
+            if self._presence.hears or not self._comes_back:
                 # What was heard is still worth its transcript.
-                self._cut_short(EndReason.DEVICE_LOST)
+                self._listening.cut_short(EndReason.DEVICE_LOST)
                 self._presence.lost(source.device, str(exc))
             else:  # it opens, and gives nothing: no better than none
                 self._presence.missed(str(exc))
-            if not self._goes_on:
+            if not self._comes_back:
                 self._end(source.device, str(exc))
                 return False
             self._rest(REOPEN_FIRST_S / 2)
@@ -224,119 +210,74 @@ class Capture(Worker):
     def _open(self) -> Source:
         self.beat(OPEN_BOUND_S)
         source = self._open_source()
-        self._goes_on = self._reopen and source.live
-        self._ear.reset()
-        self._losses.listen_anew()
-        self._expected = None
-        self._presence.opened(source.device, muted=self._muted)
+        self._comes_back = self._reopen and source.live
+        self._goes_on = source.live or bool(source.pollable())
+        if not self._goes_on:
+            self._losses.waits_for_us()
+        self._listening.begin()
+        self._presence.opened(source.device, muted=self._muting.on, closes=self._comes_back)
         return source
 
     def _end(self, device: Device, error: str | None) -> None:
         """Nothing more will come."""
-        self._cut_short(EndReason.FLUSH)
+        self._listening.cut_short(EndReason.FLUSH)
         self._presence.ended(device)
         self.supervisor.put(SourceEnded(error))
 
-    def _show(self, device: Device) -> None:
-        self._device = device
-        self.supervisor.put(device)
+    def _stay_closed(self) -> None:
+        while self._muting.on and not self._stopping:
+            self._muting.tell()
+            if not self._obeying.obey():
+                self._rest(MUTED_S)
 
-    # Listening
+    def _rest(self, seconds: float) -> None:
+        self.beat(seconds)
+        if self._mail.poll(seconds * 1000):
+            self._take_mail()
+            self._obeying.obey()
+            self._retune()
+
+    # While it is there
 
     def _listen(self, source: Source) -> None:
         """Read until the source ends (`EndOfInput`) or is lost (`SourceError`), we stop or mute."""
         waits = Waits(self.inbox, source, self._frame_s)
-        goes_on = source.live or bool(source.pollable())  # with us or without
-        if not goes_on:
-            self._losses.waits_for_us()
         heard_at = time.monotonic()  # in which a suspend is no time without frames
         while not self._stopping:
             self.beat()
-            if source.live:
-                self._losses.look_for_suspend()
-            block = source.read() if self._may_read(goes_on, live=source.live) else None
+            block = self._read(source)
             if block is not None:
                 heard_at = time.monotonic()
-                self._hear(block, source)
+                if not self._muting.on:
+                    self._listening.hear(block, live=source.live)
+                    self._presence.judged(self._ear.fault)
+                    if not self._presence.hears:
+                        self._found(source.device)
             elif source.live and time.monotonic() - heard_at > self._stall_s:
                 name = source.device.name
                 raise SourceError(f"{name}: no frames for {self._stall_s} s; it is opened again")
-            self._obey()
-            if self._retune is not None and self._settle(self._retune):
+            self._obeying.obey()
+            if self._retuning.waiting is not None and self._retune():
                 return
-            if self._muted:
-                if self._goes_on:
+            if self._muting.on:
+                if self._comes_back:
                     return
-                self._tell_muted()
+                self._muting.tell()
             if waits.wait(block, self._ear.patience_s):
                 self._take_mail()
 
-    def _may_read(self, goes_on: bool, *, live: bool) -> bool:
-        if self._muted:
-            return goes_on
-        return live or self._posting.wait_for_room(READ_S)
+    def _read(self, source: Source) -> Block | None:
+        if source.live:
+            self._losses.look_for_suspend()
+        if self._muting.on:
+            may_read = self._goes_on
+        else:
+            may_read = source.live or self._posting.wait_for_room(READ_S)
+        return source.read() if may_read else None
 
-    def _hear(self, block: Block, source: Source) -> None:
-        if self._muted:
-            return
-        samples = len(block.pcm) // SAMPLE_BYTES
-        end_at = block.at + samples / RATE
-        self._mark(end_at)
-        self._losses.heard(block.at)
-        if self._expected is not None and block.position != self._expected:
-            self._losses.jumped(block.position - self._expected)
-        self._expected = block.position + samples
-        if not source.live or self._posting.has_room():
-            self._losses.end_drop()
-            heeded = self._listen_to(block)
-            if heeded is None and self._deaf_to == NOT_LISTENING:
-                self._ear.overhear(block)
-            events = [] if heeded is None else self._ear.hear(heeded)
-            self._last_frame_at = end_at
-            self._samples += samples
-            self._presence.judged(self._ear.fault)
-            if events:
-                self._post(events)
-        elif self._losses.drop(samples):
-            self._cut_short(EndReason.GAP)
-        if not self._presence.hears:
-            self._backoff.reset()
-            self._presence.found(source.device)
-
-    def _listen_to(self, block: Block) -> Block | None:
-        """What of `block` is to be listened to; None: nothing."""
-        ear = self._ear
-        if self._deaf_to is None and self._heed.all_of(block):
-            return block
-        self._attend(
-            self._heed.deaf_to(
-                block.at, block.end, engaged=ear.is_engaged, stirring=ear.is_stirring
-            )
-        )
-        return None if self._deaf_to else self._heed.part(block)
-
-    def _attend(self, deaf_to: str | None) -> None:
-        """From now on throw away what is heard, or listen again, and say so."""
-        was = self._deaf_to
-        if deaf_to == was:
-            return
-        if was is None:
-            self._cut_short(EndReason.GATED)
-        elif deaf_to is None:
-            self._ear.resume()
-        self._deaf_to = deaf_to
-        self.supervisor.put(Attention(deaf_to))
-
-    def _post(self, events: list[GateEvent]) -> None:
-        self._posting.post(self._heed.marked(events))
-
-    def _cut_short(self, reason: EndReason) -> None:
-        """End what is open for a reason outside the gate; forget the pre-roll."""
-        self._post(self._ear.close(reason))
-        if reason is not EndReason.GAP:
-            self._losses.end_drop()
-
-    # What it is asked to do
+    def _found(self, device: Device) -> None:
+        self._backoff.reset()
+        self._presence.found(device)
 
     def _take_mail(self) -> None:
         for item in self.inbox.drain():
@@ -346,61 +287,21 @@ class Capture(Worker):
                 case SeqReserved(end=end):
                     self._numbering.reserve(end)
                 case Retune():
-                    self._retune = item.after(self._retune)
-                    self._retune_by = clock.now() + RETUNE_S
+                    self._retuning.take(item, clock.now())
                 case RecordingKept():
                     if waiting := self._keeping.kept():
-                        self._orders.append(waiting)
+                        self._obeying.take(waiting)
                 case Mute() | Flush() | Robot() | Listen() | Record():
-                    self._orders.append(item)
+                    self._obeying.take(item)
 
-    def _obey(self) -> None:
-        """Do what was asked for, in order; called when all that was said before has been heard.
-
-        What follows a mute waits until a microphone is closed.
-        """
-        while self._orders:
-            match order := self._orders.popleft():
-                case Mute(on=on) if on:
-                    self._closing.append(order)
-                    if not self._muted:
-                        self._mute()
-                        return
-                case Mute():
-                    if self._muted:
-                        self._unmute()
-                    order.done()
-                case _:
-                    self._do(order)
-
-    def _do(self, order: Flush | Robot | Listen | Record) -> None:
-        match order:
-            case Flush():
-                flushed = self._ear.is_open
-                if flushed:
-                    self._cut_short(EndReason.FLUSH)
-                order.done(flushed=flushed)
-            case Robot(does=does):
-                self._heed_robot(does)
-                order.done(left_s=self._heed.doings.of(does).left_s(does.id, does.at))
-            case Listen(at=at, ttl_s=ttl_s):
-                order.done(left_s=self._heed.listen(at, ttl_s))
-            case Record():
-                self._keeping.take(order, self._device)
-
-    def _settle(self, new: Retune) -> bool:
-        """Go by the configuration that has come, once nobody is engaged; whether the source is to
-        be opened anew for it."""
-        if self._ear.is_engaged and clock.now() < self._retune_by:
+    def _retune(self) -> bool:
+        """Go by the configuration that has come, if it is its moment; whether the source is to be
+        opened anew for it."""
+        new = self._retuning.due(clock.now(), engaged=self._ear.is_engaged)
+        if new is None:
             return False
-        if self._ear.is_engaged:
-            self._cut_short(EndReason.FLUSH)
-        self._retune = None
-        self._ear.renew(new.new_vad, new.new_conditioner)
-        self._ear.retune(new.gate, silent_s=new.silent_s)
+        self._listening.retune(new)
         self._keeping.retune(new.gate_settings)
-        self._heed.retune(new.echo, new.motion, new.listen)
-        self._posting.retune(new.chunk_bytes)
         self._stall_s = new.stall_s
         if new.open_source is not None:
             self._open_source = new.open_source
@@ -408,55 +309,9 @@ class Capture(Worker):
         self.supervisor.put(Retuned(self.name, new.number))
         return new.open_source is not None
 
-    def _heed_robot(self, does: RobotDoes) -> None:
-        """Its own words are not to stand in one text with those of somebody else."""
-        if self._heed.take(does) and self._ear.is_open:
-            self._cut_short(EndReason.GATED)
-        if deaf_to := self._heed.deaf_to(does.at, engaged=True):
-            self._attend(deaf_to)
-
-    def _mute(self) -> None:
-        self._muted = True
-        self._cut_short(EndReason.MUTED)
-        self._ear.reset()  # a second stage, or what conditions the sound, has some of it too
-        self._keeping.wipe()
-        self._losses.heard(clock.now())  # what a restart had cost ends here, if nothing was heard
-
-    def _unmute(self) -> None:
-        self._tell_muted()
-        self._muted = False
-        self._expected = None
-        self._ear.reset()
-        self._losses.listen_anew()
-        self._mark(clock.now())  # nothing was missed: it was not to be heard
-        self._presence.unmuted(opens_again=self._goes_on)
-
-    def _tell_muted(self) -> None:
-        """Nothing is heard any more: say so, to whoever asked for it too."""
-        self._presence.muted()
-        while self._closing:
-            self._closing.pop().done()
-
-    def _stay_closed(self) -> None:
-        while self._muted and not self._stopping:
-            self._tell_muted()
-            if self._orders:
-                self._obey()
-            else:
-                self._rest(MUTED_S)
-
-    def _rest(self, seconds: float) -> None:
-        self.beat(seconds)
-        if self._mail.poll(seconds * 1000):
-            self._take_mail()
-            self._obey()
-            if self._retune is not None:
-                self._settle(self._retune)
-
     def _refuse(self) -> None:
-        """Answer what came too late: there is nothing to mute or to flush."""
+        """Answer what came too late."""
         self._take_mail()
-        if self._muted:
-            self._tell_muted()
-        for order in self._orders:
-            too_late(order)
+        if self._muting.on:
+            self._muting.tell()
+        self._obeying.refuse()

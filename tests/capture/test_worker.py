@@ -14,9 +14,9 @@ from msgspec.structs import replace
 from scribed import clock
 from scribed.capture.gate import Gate
 from scribed.capture.hearing import SourceEnded
+from scribed.capture.orders import Flush, Mute
 from scribed.capture.sources.alsa import AlsaSource
 from scribed.capture.sources.pcm import FileSource
-from scribed.capture.worker import Flush, Mute
 from scribed.config import Audio
 from scribed.errors import SourceError
 from scribed.model import (

@@ -11,7 +11,7 @@ import pytest
 
 from scribed import clock
 from scribed.capture.heed import Heed
-from scribed.capture.worker import Listen, Robot
+from scribed.capture.orders import Listen, Robot
 from scribed.config import Echo
 from scribed.config import Listen as ListenSection
 from scribed.model import (

@@ -9,9 +9,9 @@ import pytest
 
 from scribed import parts
 from scribed.capture.ear import LULL_PARTS
+from scribed.capture.orders import Mute
 from scribed.capture.proof import Kind, Sound
 from scribed.capture.sources.alsa import AlsaSource
-from scribed.capture.worker import Mute
 from scribed.config import Audio
 from scribed.model import Alert, AlertCleared
 from tests.capture.rig import Rig, silence, until, voice

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from scribed.capture.orders import Mute
 from scribed.capture.recorder import Recorder
-from scribed.capture.worker import Mute
 from scribed.recording import KeepRecording, Record, RecordingKept
 from tests.capture.rig import Rig, silence, until, voice
 

@@ -9,9 +9,9 @@ import pytest
 from msgspec.structs import replace
 
 from scribed.capture.gate import Gate
-from scribed.capture.orders import Retune
+from scribed.capture.orders import Mute, Retune
+from scribed.capture.retuning import RETUNE_S
 from scribed.capture.sources.pcm import StdinSource
-from scribed.capture.worker import RETUNE_S, Mute
 from scribed.config import Audio, Echo, Listen, Motion
 from scribed.model import Device, Retuned
 from tests.capture.rig import GATE, AnySound, Rig, silence, until, voice
