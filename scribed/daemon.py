@@ -17,7 +17,6 @@ from scribed import __version__, clock, kinds, parts
 from scribed.capture.hearing import SourceEnded
 from scribed.capture.heed import Heed
 from scribed.capture.posting import PIECE_MS, SETTLING
-from scribed.capture.recorder import Recorder
 from scribed.capture.worker import Capture
 from scribed.commands import MUTE_FACT, mute_reasons
 from scribed.config import Config
@@ -240,15 +239,8 @@ class Daemon:
             ),
             silent_s=parts.silent_s(audio),
             conditioner=parts.conditioner(audio),
-            recorder=self._new_recorder(),
+            recorder=parts.recorder(self._config),
         )
-
-    def _new_recorder(self) -> Recorder | None:
-        """None: nothing is to be kept in memory."""
-        wanted = self._config.recorder
-        if not wanted.seconds:
-            return None
-        return Recorder(wanted.seconds, wanted.on, parts.gate_settings(self._config), __version__)
 
 
 def _spent(fact: str) -> tuple[str, float]:

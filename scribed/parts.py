@@ -11,7 +11,7 @@ import ssl
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -28,9 +28,12 @@ from scribed.interfaces import Judge, Request, Session, Source, Vad
 from scribed.metrics import Family
 from scribed.overview import Constants
 from scribed.service.credentials import api_key, configured_key, key_problem, may_be_keyless
-from scribed.service.scraped import Scraped
 from scribed.uplink.connection import Connection, tls_context
 from scribed.worker import Mailbox
+
+if TYPE_CHECKING:
+    from scribed.capture.recorder import Recorder
+    from scribed.service.scraped import Scraped
 
 logger = logging.getLogger(__name__)
 
@@ -222,6 +225,8 @@ def scraped(
     def answer(accept: str) -> tuple[bytes, str]:
         return encode(collect(), accept)
 
+    from scribed.service.scraped import Scraped
+
     return Scraped(door(settings.listen), answer, supervisor=supervisor)
 
 
@@ -248,6 +253,16 @@ def gate_settings(config: Config) -> dict[str, Any]:
     """All that the gate depends on, by key path: what a recording tells of it."""
     vad = {f"vad.{name}": getattr(config.vad, name) for name in config.vad.__struct_fields__}
     return {"audio.frame_ms": config.audio.frame_ms, **vad}
+
+
+def recorder(config: Config) -> Recorder | None:
+    """What keeps the last seconds; None: nothing is to be kept in memory."""
+    wanted = config.recorder
+    if not wanted.seconds:
+        return None
+    from scribed.capture.recorder import Recorder
+
+    return Recorder(wanted.seconds, wanted.on, gate_settings(config), __version__)
 
 
 def reopens(audio: Audio) -> bool:

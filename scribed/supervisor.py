@@ -11,7 +11,7 @@ import logging
 import signal
 import traceback
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
@@ -41,12 +41,14 @@ from scribed.recording import Record
 from scribed.reloading import Reloading
 from scribed.service import journal, notify
 from scribed.service.control import Control
-from scribed.service.scraped import Scraped
 from scribed.service.signals import Signal, Waiting
 from scribed.service.timesync import clock_synced
 from scribed.store.worker import Store
 from scribed.uplink.worker import Uplink
 from scribed.worker import Crashed, Finished, Mailbox, Worker
+
+if TYPE_CHECKING:
+    from scribed.service.scraped import Scraped
 
 logger = logging.getLogger(__name__)
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from scribed.capture.orders import refuse
 from scribed.capture.posting import SETTLING
-from scribed.capture.recorder import Recorder
 from scribed.model import CommandError, Device
 from scribed.recording import KeepRecording, Record
 from scribed.worker import Mailbox
+
+if TYPE_CHECKING:
+    from scribed.capture.recorder import Recorder
 
 
 class Keeping:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import select
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from scribed import clock
 from scribed.backoff import Backoff
@@ -29,7 +29,6 @@ from scribed.capture.orders import Flush, Listen, Mute, Retune, Robot
 from scribed.capture.posting import Posting
 from scribed.capture.presence import Presence
 from scribed.capture.proof import Sound
-from scribed.capture.recorder import Recorder
 from scribed.capture.retuning import Retuning
 from scribed.capture.waits import READ_S, Waits
 from scribed.errors import SourceError
@@ -45,6 +44,9 @@ from scribed.model import (
 )
 from scribed.recording import Record, RecordingKept
 from scribed.worker import Budget, Mailbox, Stop, Worker
+
+if TYPE_CHECKING:
+    from scribed.capture.recorder import Recorder
 
 REOPEN_FIRST_S, REOPEN_MAX_S = 0.25, 2.0
 OPEN_BOUND_S = 10.0

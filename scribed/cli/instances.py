@@ -19,6 +19,7 @@ from scribed.service.names import (
     state_directory,
     unit_of,
 )
+from scribed.service.sockets import CONTROL
 
 SYSTEM_RUNTIME = Path("/run/scribed")
 SYSTEM_STATE = Path("/var/lib/scribed")
@@ -73,7 +74,7 @@ def ask(instance: str, name: str, args: dict[str, Any]) -> dict[str, Any]:
             forbidden = forbidden or exc
     if forbidden:
         raise ScribedError(f"{forbidden}; ask as that user, or as root with sudo") from forbidden
-    where = ", ".join(str(place.runtime / asking.SOCKET) for place in looked)
+    where = ", ".join(str(place.runtime / CONTROL) for place in looked)
     raise NoDaemon(
         f"no scribed runs for instance {instance}: no answer on {where}; "
         f"systemctl status {unit_of(instance)}"

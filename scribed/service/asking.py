@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from scribed.errors import ScribedError
-from scribed.service.sockets import address_of
+from scribed.service.sockets import CONTROL, address_of
 
-SOCKET = "control.sock"
 TIMEOUT_S = 15.0
 """Longer than the daemon may take (10 s) behind a silent client (2 s): so it is the one to say."""
 MAX_ANSWER_BYTES = 16 << 20
@@ -43,7 +42,7 @@ def ask(
     `Declined` where it says no, and else `ScribedError`: no answer within `timeout_s` seconds, or
     one that is none.
     """
-    path = runtime / SOCKET
+    path = runtime / CONTROL
     deadline = time.monotonic() + timeout_s
     question = json.dumps({"cmd": name, "args": args}).encode() + b"\n"
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:

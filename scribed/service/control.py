@@ -23,8 +23,7 @@ import msgspec
 
 from scribed import kinds
 from scribed.model import Command, CommandError, Reply
-from scribed.service.asking import SOCKET
-from scribed.service.sockets import listen_at, write
+from scribed.service.sockets import CONTROL, listen_at, write
 from scribed.worker import Mailbox, Stop, Worker
 
 logger = logging.getLogger(__name__)
@@ -69,7 +68,7 @@ class Control(Worker):
     ) -> None:
         super().__init__("control", supervisor)
         self.inbox: Mailbox[Reply | Stop] = Mailbox()
-        self._path = runtime / SOCKET
+        self._path = runtime / CONTROL
         self._listening: socket.socket | None = None
         self._transfer_s, self._reply_s = transfer_s, reply_s
         self._asked = 0

@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+CONTROL = "control.sock"
+"""What the daemon is asked through, in its runtime directory."""
 MAX_ADDRESS_BYTES = 107
 """What the kernel takes for the path of a Unix socket (man 7 unix: `sun_path`)."""
 
