@@ -47,8 +47,8 @@ SENDING_CALLS = 175
 """Per 100 ms of live audio that the uplink sends: 159 were counted."""
 MESSAGE_BYTES = 95
 """Of a message about 100 ms, beyond the base64."""
-MODULES = 399
-"""399 were counted, 180 of them scribed's own."""
+OWN_MODULES, OTHER_MODULES = 190, 235
+"""180 were counted; 219 with Python 3.11, and some 7 more with 3.14."""
 ABSENT = (
     *(
         "asyncio",
@@ -243,4 +243,6 @@ def test_the_daemon_imports_what_it_needs_and_no_more() -> None:
     modules = json.loads(run.stdout)
     assert [m for m in modules if m in ABSENT or m.startswith(tuple(f"{a}." for a in ABSENT))] == []
     assert "scribed.daemon" in modules
-    assert len(modules) <= MODULES
+    own = [name for name in modules if name.partition(".")[0] == "scribed"]
+    assert len(own) <= OWN_MODULES
+    assert len(modules) - len(own) <= OTHER_MODULES
