@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import re
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import pytest
 from paho.mqtt import publish
 from paho.mqtt.client import MQTTv5
 
+from scribed.model import RATE
 from tests.e2e.conftest import said
 from tests.e2e.witness import WatchedRobot, assert_accounted, kept
 from tests.parts.cloud import Behaviour, Cloud
@@ -56,9 +58,17 @@ def ask(robot: Robot, name: str, payload: object) -> dict[str, Any]:
     return reply
 
 
+def quiet(seconds: float) -> bytes:
+    """A room in which nobody speaks."""
+    chance = random.Random(1)
+    samples = (chance.randint(-8, 8) for _ in range(int(seconds * RATE)))
+    return b"".join(sample.to_bytes(2, "little", signed=True) for sample in samples)
+
+
 def keep_quiet(robot: Robot) -> None:
-    """A pipe that gives nothing is no microphone: let it hear half a second at least."""
-    robot.speak(silence(1.0), pace=4.0)
+    """A pipe that gives nothing is no microphone, and one that gives zeros is soon a dead one: let
+    it hear how quiet it is, which is measured by the half second."""
+    robot.speak(quiet(1.0), pace=4.0)
 
 
 def test_status_says_in_a_line_and_in_json_whether_it_hears(robot: Robot) -> None:
