@@ -25,7 +25,7 @@ from tests.parts.robot import silence
 
 PARTIAL = json.dumps({"message_type": "partial_transcript", "text": "go"})
 STALE_S = 2
-METRICS_S = 20.0
+METRICS_S = 40.0
 """They come every 15 s."""
 
 DOINGS = (
