@@ -5,6 +5,7 @@ A library is imported only where it is used; the daemon and `scribed transcribe`
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import logging
 import ssl
@@ -33,6 +34,7 @@ from scribed.worker import Mailbox
 
 if TYPE_CHECKING:
     from scribed.capture.recorder import Recorder
+    from scribed.capture.sources.opening import Look
     from scribed.service.scraped import Scraped
 
 logger = logging.getLogger(__name__)
@@ -290,15 +292,28 @@ def silent_s(audio: Audio) -> float | None:
 
 def source(audio: Audio) -> Callable[[], Source]:
     """What opens the configured source, or raises `SourceError`."""
-    return lambda: _open(audio)
+    return _microphone(audio) if audio.source == "alsa" else lambda: _open(audio)
+
+
+def _microphone(audio: Audio) -> Callable[[], Source]:
+    """Remembers between two tries what takes libasound long."""
+
+    @functools.cache
+    def look() -> Look:
+        from scribed.capture.sources.alsa import SoundCards
+
+        return SoundCards()
+
+    def opened() -> Source:
+        from scribed.capture.sources.alsa import AlsaSource
+
+        return AlsaSource(audio, look=look())
+
+    return opened
 
 
 def _open(audio: Audio) -> Source:
     match audio.source:
-        case "alsa":
-            from scribed.capture.sources.alsa import AlsaSource
-
-            return AlsaSource(audio)
         case "file" if _is_wav(audio.path):
             from scribed.capture.sources.pcm import FileSource
 
@@ -309,7 +324,7 @@ def _open(audio: Audio) -> Source:
             from scribed.capture.sources.pcm import StdinSource
 
             return StdinSource(audio)
-        case "file" | "url":
+        case _:
             from scribed.capture.sources.ffmpeg import FfmpegSource
 
             return FfmpegSource(audio)

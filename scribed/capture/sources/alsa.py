@@ -22,7 +22,7 @@ from scribed.capture.sources.cards import Card, read_cards
 from scribed.capture.sources.framing import Framing, Timeline
 from scribed.capture.sources.hung import not_for_ever
 from scribed.capture.sources.hush import hush
-from scribed.capture.sources.opening import open_configured
+from scribed.capture.sources.opening import Look, open_configured
 from scribed.capture.sources.pace import Pace
 from scribed.capture.sources.samples import WIDTHS
 from scribed.capture.sources.shapes import Claim, Has, Shape
@@ -35,6 +35,8 @@ PERIOD_MS = 20
 BUFFER_MS, BUFFER_MIN_MS = 1000, 500
 LATE_S = 0.5
 """So far behind the clock is sound that was lost unreported (a stall, a full sound server)."""
+HINTS_S = 10.0
+"""How long a PCM that asound.conf was given since may be missing where the names are listed."""
 _DEAD = select.POLLERR | select.POLLHUP | select.POLLNVAL
 ROOT = Path("/")
 """Above the /sys and /proc that tell of the cards."""
@@ -49,10 +51,11 @@ class AlsaSource:
 
     live = True
 
-    def __init__(self, audio: config.Audio, root: Path = ROOT) -> None:
+    def __init__(self, audio: config.Audio, root: Path = ROOT, *, look: Look | None = None) -> None:
+        """`look` tells of the cards: by default they and the hints are asked for anew."""
         self.overruns = 0  #: how often sound was lost
         hush()
-        opened = open_configured(audio, root, sound_cards, _open)
+        opened = open_configured(audio, root, look or sound_cards, _open)
         rate, channels, self.format = opened.shape
         self._pcm: Any = opened.pcm
         self.device = Device(opened.name, rate, channels, "open")
@@ -197,11 +200,29 @@ class _Opened:
         self.pcm.close()
 
 
+class SoundCards:
+    """The cards as they are now, and libasound's hints for capture, which it is a while behind.
+
+    The hints take libasound 3 ms, and who waits for a microphone looks about once a second: they
+    are asked for again when the cards are others, or after `HINTS_S`. Used by one thread.
+    """
+
+    def __init__(self) -> None:
+        self._cards: list[Card] | None = None
+        self._until, self._hints = 0.0, list[str]()
+
+    def __call__(self, root: Path = ROOT) -> tuple[list[Card], list[str]]:
+        hush()
+        cards = read_cards(root, dict(_card_names()))
+        if cards != self._cards or clock.now() >= self._until:
+            self._hints = alsaaudio.pcms(alsaaudio.PCM_CAPTURE)
+            self._cards, self._until = cards, clock.now() + HINTS_S
+        return devices.complete(cards, self._hints), self._hints
+
+
 def sound_cards(root: Path = ROOT) -> tuple[list[Card], list[str]]:
-    """The cards as they are now, and libasound's hints for capture."""
-    hush()
-    hints = alsaaudio.pcms(alsaaudio.PCM_CAPTURE)
-    return devices.complete(read_cards(root, dict(_card_names())), hints), hints
+    """The cards and the hints, both as they are now."""
+    return SoundCards()(root)
 
 
 def native(name: str) -> Has:

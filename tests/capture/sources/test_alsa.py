@@ -22,7 +22,7 @@ import alsaaudio
 import pytest
 
 from scribed import clock
-from scribed.capture.sources.alsa import AlsaSource
+from scribed.capture.sources.alsa import AlsaSource, SoundCards, sound_cards
 from scribed.capture.sources.hung import HUNG_S, advice
 from scribed.capture.sources.pace import WINDOW_S
 from scribed.config import Audio
@@ -713,3 +713,16 @@ def _wav(values: list[int]) -> bytes:
     header = b"RIFF" + (36 + len(pcm)).to_bytes(4, "little") + b"WAVEfmt \x10\0\0\0\1\0\1\0"
     rates = RATE.to_bytes(4, "little") + (2 * RATE).to_bytes(4, "little") + b"\2\0\x10\0"
     return header + rates + b"data" + len(pcm).to_bytes(4, "little") + pcm
+
+
+def test_who_waits_for_a_microphone_asks_libasound_anew_when_the_cards_are_others(
+    asound: Asound, tmp_path: Path
+) -> None:
+    look = SoundCards()
+    look(tmp_path)
+    asound.fault("later")
+    assert "later" not in look(tmp_path)[1]
+    assert "later" in sound_cards(tmp_path)[1]
+    (tmp_path / "proc/asound").mkdir(parents=True)
+    (tmp_path / "proc/asound/cards").write_text(" 0 [Mic            ]: USB-Audio - Mic\n\n")
+    assert "later" in look(tmp_path)[1]
