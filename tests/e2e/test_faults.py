@@ -240,6 +240,8 @@ def test_after_kill_9_the_will_says_so_and_numbers_go_on_rising(
     with WatchedRobot(tmp_path, configuration(cloud.url, will_delay_s=1)) as robot:
         say(robot, command)
         robot.wait_for_texts(1)
+        # Killed before the broker's acknowledgement it would publish that one again.
+        robot.wait_for(lambda: "utterance 1 published" in robot.log)
         robot.kill()
         robot.wait_for(lambda: robot.status == "offline")
         robot.start()
