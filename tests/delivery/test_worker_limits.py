@@ -86,12 +86,13 @@ def tight(tmp_path: Path) -> Iterator[TightBroker]:
         yield broker
 
 
-def lost(rig: Rig) -> Report:
-    """Wait until there is no connection; the report that says so."""
+def lost(rig: Rig, up: Report) -> Report:
+    """Wait until the connection of the report `up` is no more; a report after that. Looked at is
+    when it came about: the next one may be there within a millisecond."""
 
     def report() -> Report | None:
         said = rig.delivery.report
-        return None if said.connected else said
+        return said if said.since > up.since else None
 
     found: Report = wait_for(report, "the loss")
     return found
@@ -113,18 +114,22 @@ def speak(rig: Rig, seq: int, text: str = "stop", words: int = 1) -> None:
     rig.post(started(seq, now - 1.5), ended(seq, now - 0.2), final(seq, now, text, words=timed))
 
 
-def ready(rig: Rig, before: Report | None = None) -> None:
-    """Wait until all that is retained was acknowledged since that report: the broker has read all
-    that was sent to it, and when it ends the connection that is an end and no reset."""
+def ready(rig: Rig, before: Report | None = None) -> Report:
+    """Wait until all that is retained was acknowledged since that report, which is of the
+    connection `before`: the broker has read all that was sent to it, and when it ends this one
+    that is an end and no reset."""
     had = {} if before is None else before.published
-    rig.online()
 
-    def acknowledged() -> bool:
-        published = rig.delivery.report.published
+    def acknowledged() -> Report | None:
+        said = rig.delivery.report
         whole = {"status": 1, "muted": 1, "alert": len(ALERT_CODES)}
-        return all(published.get(topic, 0) >= had.get(topic, 0) + n for topic, n in whole.items())
+        come = all(
+            said.published.get(topic, 0) >= had.get(topic, 0) + n for topic, n in whole.items()
+        )
+        return said if said.connected and come else None
 
-    wait_for(acknowledged, "all that is retained")
+    found: Report = wait_for(acknowledged, "all that is retained")
+    return found
 
 
 def test_what_exceeds_a_limit_that_nobody_told_goes_without_words_and_else_waits(
@@ -220,12 +225,11 @@ def test_a_broker_that_is_killed_and_back_at_once_again_and_again_is_no_other_cl
 ) -> None:
     now = Clock()
     with Rig(broker.port, now=now, protocol=protocol) as rig:
-        before = None
+        up = None
         for _ in range(4):
-            ready(rig, before)
+            up = ready(rig, up)
             broker.kill()
-            before = lost(rig)
-            assert "without a reason" in (before.last_error or "")
+            assert "without a reason" in (lost(rig, up).last_error or "")
             broker.start()  # before it is tried again
             now.skip(5, rig)
         rig.online()
@@ -237,17 +241,16 @@ def test_a_client_with_our_id_is_suspected_where_the_broker_says_nothing(broker:
     now = Clock()
     text = f'another client is connected as "{IDENTITY.client_id}" (mqtt.client_id)'
     with Rig(broker.port, now=now) as rig:
-        before = None
+        up = None
         for _ in range(3):
-            ready(rig, before)
+            up = ready(rig, up)
             take_over(broker.port)
-            before = lost(rig)
+            lost(rig, up)
         alert = rig.tells(Alert, "duplicate_id")
         assert alert.message.endswith(text)
-        now.skip(20, rig)
+        now.skip(20, rig)  # it stands back for 30 s
         wait_for(lambda: rig.delivery.report.last_error)
-        before = lost(rig)  # it stands back for 30 s
         now.skip(11, rig)
-        ready(rig, before)
+        ready(rig, up)
         now.skip(ALONE_S, rig)
         rig.tells(AlertCleared, "duplicate_id")
