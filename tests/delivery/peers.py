@@ -425,7 +425,7 @@ class Relay:
     def _answer(self, pair: _Pair) -> None:
         with contextlib.suppress(OSError):
             while data := pair.server.recv(65536):
-                if not self.deaf:
+                if not (self.deaf or pair.reset):  # in this order: hearing again comes after a cut
                     pair.client.sendall(data)
         self._hang_up(pair)
 

@@ -224,7 +224,7 @@ def test_a_lost_puback_repeats_the_transcript_but_not_the_text(broker: Broker) -
         relay.deaf = True
         speak(rig, 7)
         robot.hears("text")
-        assert rig.delivery.report.queued == 1
+        wait_for(lambda: rig.delivery.report.queued == 1, "the report, which comes after the text")
         relay.cut()
         relay.deaf = False
         robot.hears("transcript", 2)

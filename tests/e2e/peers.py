@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import hashlib
+import os
 import re
 import socket
 import subprocess
@@ -17,8 +18,8 @@ from tests.parts.cloud import raw_server
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 """What RFC 6455, 1.3, appends to the key of the upgrade."""
-_RESOLVER = "127.83.67.66"
-"""An address of loopback that nobody else uses."""
+_RESOLVERS = "127.83.{}.{}"
+"""Addresses of loopback that nobody else uses but tests in other processes, each one of its own."""
 _SYN_SENT = "02"
 
 
@@ -29,14 +30,15 @@ def silent_resolver(directory: Path) -> Iterator[tuple[tuple[str, ...], Callable
     Yields what must stand before a command that is to ask it (as root: the command gets a mount
     namespace with its own resolv.conf), and whether it was asked by now.
     """
-    (directory / "resolv.conf").write_text(f"nameserver {_RESOLVER}\n")
+    address = _RESOLVERS.format(*divmod(os.getpid() % 65_536, 256))
+    (directory / "resolv.conf").write_text(f"nameserver {address}\n")
     (directory / "nsswitch.conf").write_text("hosts: files dns\n")
     script = "".join(
         f'mount --bind "{directory}/{name}" /etc/{name} && '
         for name in ("resolv.conf", "nsswitch.conf")
     )
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asked:
-        asked.bind((_RESOLVER, 53))
+        asked.bind((address, 53))
         asked.setblocking(False)
         yield (
             ("unshare", "--mount", "sh", "-c", f'{script}exec "$@"', "sh"),

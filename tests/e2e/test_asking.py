@@ -97,8 +97,10 @@ def test_a_mute_set_here_closes_the_ear_survives_kill_9_and_is_lifted_only_here(
     robot.wait_for(lambda: robot.state["hearing_reason"] == "muted")
     assert robot.state["mute_reasons"] == ["local"]
     robot.speak(command + silence(0.8), pace=4.0)
+    told = len(robot.on("muted"))
     robot.start()  # kill -9, and again
-    robot.wait_for(lambda: robot.on("muted")[-1].payload == "ON")
+    robot.wait_for(lambda: len(robot.on("muted")) > told)
+    assert robot.on("muted")[-1].payload == "ON"
     robot.speak(silence(0.2) + command + silence(0.8), pace=4.0)
     refused = ask(robot, "mute", {"on": False})
     assert (refused["ok"], refused["error"]["code"]) == (False, "not_allowed")
