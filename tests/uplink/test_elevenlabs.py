@@ -254,14 +254,21 @@ def test_audio_is_sent_in_chunks_as_soon_as_one_is_whole() -> None:
 
 def test_audio_that_waited_is_sent_in_chunks_of_a_second_at_most() -> None:
     dialogue = Dialogue().ready().begin("a").audio(bytes(pcm_bytes(2550)))
-    assert sizes_ms(dialogue.sent) == [1000, 1000, 500]
-    dialogue.end()
-    assert sizes_ms(dialogue.sent) == [1000, 1000, 500, 50]
+    assert sizes_ms(dialogue.sent) == [850, 850, 850]
+
+
+def test_no_audio_waits_for_the_next_chunk_where_there_is_one() -> None:
+    dialogue = Dialogue().ready().begin("a").audio(bytes(pcm_bytes(560)))
+    assert sizes_ms(dialogue.sent) == [560]
+    dialogue.audio(bytes(pcm_bytes(80)))
+    assert sizes_ms(dialogue.sent) == [560]
+    dialogue.audio(bytes(pcm_bytes(60))).audio(bytes(pcm_bytes(100)))
+    assert sizes_ms(dialogue.sent) == [560, 140, 100]
 
 
 def test_the_last_chunk_commits_and_no_other() -> None:
     dialogue = Dialogue().ready().say("a", "b", duration_ms=450)
-    assert sizes_ms(dialogue.sent) == [400, 50, 400, 50]
+    assert sizes_ms(dialogue.sent) == [450, 0, 450, 0]
     assert [message["commit"] for message in dialogue.sent] == [False, True] * 2
 
 
@@ -271,9 +278,9 @@ def test_the_last_chunk_commits_and_no_other() -> None:
         (0, [350]),
         (20, [350]),
         (100, [100, 250]),
-        (340, [300, 50]),
-        (350, [300, 50]),
-        (360, [300, 60]),
+        (340, [340, 10]),
+        (350, [350, 0]),
+        (360, [360, 0]),
         (400, [400, 0]),
     ],
 )

@@ -153,7 +153,7 @@ def test_behind_an_utterance_goes_enough_silence_in_chunks_of_a_second_at_most(
 ) -> None:
     dialogue = served(strategy, vad_silence_threshold_secs=3).begin("a")
     dialogue.audio(b"\1" * pcm_bytes(250)).end()
-    assert sizes_ms(dialogue.sent) == [200, 1000, 1000, 1000, 550]
+    assert sizes_ms(dialogue.sent) == [250, 875, 875, 875, 875]
     assert not any(message["commit"] for message in dialogue.sent)
     assert dialogue.session.sent_s() == pytest.approx(3.75)
 
@@ -215,7 +215,7 @@ def test_our_commit_is_padded_though_the_service_may_just_have_made_one() -> Non
 
 def test_our_commit_puts_no_silence_into_the_next_utterance() -> None:
     dialogue = served().say("a").begin("b").audio(b"\1" * pcm_bytes(530)).wait(1.5)
-    assert sizes_ms(dialogue.sent)[-2:] == [350, 500]
+    assert sizes_ms(dialogue.sent)[-2:] == [350, 530]
     assert [message["commit"] for message in dialogue.sent[-2:]] == [True, False]
 
 

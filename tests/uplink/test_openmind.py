@@ -178,9 +178,9 @@ def test_only_the_first_message_of_a_connection_has_rate_and_language() -> None:
 @pytest.mark.parametrize(
     ("chunk_ms", "expected"),
     [
-        (100, [3200, 3200, 1600]),
-        (20, [640] * 12 + [320]),
-        (1000, [4096, 3904]),
+        (100, [4000, 4000]),
+        (20, [4000, 4000]),
+        (1000, [4000, 4000]),
     ],
 )
 def test_audio_is_sent_in_chunks_of_4096_bytes_at_most(chunk_ms: int, expected: list[int]) -> None:

@@ -12,6 +12,7 @@ import json
 
 from scribed.model import RATE, pcm_bytes, seconds
 from scribed.text import clean
+from scribed.uplink.providers.chunking import chunks
 
 MIN_COMMIT_BYTES = pcm_bytes(350)
 """The service ends a session that commits less than 0.3 s; a shorter one is padded with silence."""
@@ -33,19 +34,19 @@ class Chunks:
         self.last_sent_at = 0.0
         self.committed_at = float("-inf")  #: by us
         self._chunk_bytes = pcm_bytes(chunk_ms)
-        self._buffer = bytearray()
+        self._waiting = b""  # less than a chunk
         self._uncommitted = 0  # since the last commit that we know of
         self._previous = _last_words(previous_text)
 
     @property
     def offset_s(self) -> float:
         """Where in the connection's audio what comes next begins."""
-        return seconds(self.sent_bytes + len(self._buffer))
+        return seconds(self.sent_bytes + len(self._waiting))
 
     @property
     def uncommitted(self) -> int:
         """Bytes since the last commit that we know of."""
-        return self._uncommitted + len(self._buffer)
+        return self._uncommitted + len(self._waiting)
 
     @property
     def can_pause(self) -> bool:
@@ -53,12 +54,13 @@ class Chunks:
         return MIN_PAUSE_BYTES <= self.uncommitted < OWN_COMMIT_BYTES
 
     def audio(self, pcm: bytes, now: float) -> None:
-        """Send `pcm` in whole chunks; the rest waits for more."""
-        self._buffer += pcm
-        while len(self._buffer) >= self._chunk_bytes:
-            size = min(len(self._buffer) // self._chunk_bytes * self._chunk_bytes, MAX_CHUNK_BYTES)
-            self._send(bytes(self._buffer[:size]), now)
-            del self._buffer[:size]
+        """Send all that there is with `pcm`, where that is a chunk: what is left over of one would
+        be late by the length of the next."""
+        waiting = self._waiting + pcm if self._waiting else pcm
+        if len(waiting) >= self._chunk_bytes:
+            self._send_all(waiting, now)
+        else:
+            self._waiting = waiting
 
     def commit(self, now: float, *, pad: bool = True, certain: bool = True) -> int:
         """Send what waits, and commit; return how many commits of its own the service may have
@@ -66,18 +68,15 @@ class Chunks:
         own = self.uncommitted // OWN_COMMIT_BYTES
         known = self.uncommitted if certain and not own else 0
         padding = max(0, MIN_COMMIT_BYTES - known) if pad else 0
-        self._send(bytes(self._buffer) + bytes(padding), now, commit=True)
-        self._buffer.clear()
+        self._send(self._waiting + bytes(padding), now, commit=True)
+        self._waiting = b""
         self._uncommitted = 0
         self.committed_at = now
         return own
 
     def silence(self, nbytes: int, now: float) -> None:
         """Send what waits, and so much silence."""
-        audio = bytes(self._buffer) + bytes(nbytes)
-        self._buffer.clear()
-        for start in range(0, len(audio), MAX_CHUNK_BYTES):
-            self._send(audio[start : start + MAX_CHUNK_BYTES], now)
+        self._send_all(self._waiting + bytes(nbytes), now)
 
     def keep_alive(self, now: float) -> None:
         """Send a message without audio: it costs nothing, and counts as a sign of life."""
@@ -86,6 +85,11 @@ class Chunks:
     def cut(self) -> None:
         """The service has committed by itself, somewhere in what was sent."""
         self._uncommitted = 0
+
+    def _send_all(self, pcm: bytes, now: float) -> None:
+        self._waiting = b""
+        for chunk in chunks(pcm, MAX_CHUNK_BYTES):
+            self._send(chunk, now)
 
     def _send(self, pcm: bytes, now: float, *, commit: bool = False) -> None:
         # Written by hand: base64 needs no escaping, and this is the hot path.

@@ -11,6 +11,7 @@ import msgspec
 
 from scribed.config import ProviderSection
 from scribed.model import RATE, pcm_bytes, seconds
+from scribed.uplink.providers.chunking import chunks
 from scribed.uplink.providers.openmind_route import language
 
 MAX_CHUNK_BYTES = 4096
@@ -30,31 +31,28 @@ class Framing:
         self._said = "," + header[1:-1].decode()  # in the first message of a connection
         self._chunk_bytes = min(pcm_bytes(settings.chunk_ms), MAX_CHUNK_BYTES)
         self._silence = bytes(pcm_bytes(settings.openmind.trailing_silence_ms))
-        self._buffer = bytearray()
+        self._waiting = b""  # less than a chunk
         self._sent_bytes = 0
 
     def audio(self, pcm: bytes) -> list[str | bytes]:
-        """The messages for all whole chunks that there are now."""
-        self._buffer += pcm
-        return self._messages(self._chunk_bytes)
+        """The messages for all that there is with `pcm`, where that is a chunk: what is left over
+        of one would be late by the length of the next."""
+        self._waiting += pcm
+        return self._messages() if len(self._waiting) >= self._chunk_bytes else []
 
     def end(self) -> list[str | bytes]:
         """The messages for what is left, and for the silence behind it."""
-        self._buffer += self._silence
-        return self._messages(1)
+        self._waiting += self._silence
+        return self._messages()
 
     def sent_s(self) -> float:
         """Seconds of audio in all messages so far."""
         return seconds(self._sent_bytes)
 
-    def _messages(self, least: int) -> list[str | bytes]:
-        messages = []
-        while len(self._buffer) >= least:
-            pcm = bytes(self._buffer[: self._chunk_bytes])
-            del self._buffer[: self._chunk_bytes]
-            self._sent_bytes += len(pcm)
-            messages.append(self._message(pcm))
-        return messages
+    def _messages(self) -> list[str | bytes]:
+        pcm, self._waiting = self._waiting, b""
+        self._sent_bytes += len(pcm)
+        return [self._message(chunk) for chunk in chunks(pcm, MAX_CHUNK_BYTES)]
 
     def _message(self, pcm: bytes) -> str | bytes:
         if self._binary:
