@@ -20,7 +20,7 @@ from scribed.delivery.commands import MAX_BYTES
 from scribed.delivery.events import Acknowledged, Asked, Connected, Subscribed, WireEvent
 from scribed.delivery.mqtt import Wire
 from scribed.delivery.topics import Message
-from scribed.demo.broker import Broker, ServerTls
+from scribed.demo.broker import Broker, ServerTls, stable_port
 from scribed.errors import BrokerError
 from scribed.model import Identity
 from tests.delivery.peers import IDENTITY, Relay, Robot, ScriptedBroker, wait_for
@@ -229,8 +229,7 @@ def other_identity() -> Identity:
 
 
 def test_nothing_listens(dial: Dial) -> None:
-    with ScriptedBroker() as gone:
-        port = gone.port
+    port = stable_port()
     with pytest.raises(BrokerError, match=rf"nothing listens on 127\.0\.0\.1 port {port}; start"):
         dial(port)
 

@@ -17,7 +17,7 @@ from scribed import clock, kinds
 from scribed.delivery.attempts import MAX_S
 from scribed.delivery.schemas import State
 from scribed.delivery.topics import ALERT_CODES, RULES
-from scribed.demo.broker import Broker
+from scribed.demo.broker import Broker, stable_port
 from scribed.model import Alert, AlertCleared, Closed, Event, Identity, Outcome, Partial
 from scribed.worker import Finished, Stop
 from tests.delivery.peers import (
@@ -387,8 +387,7 @@ def test_partials_are_not_sent_while_the_broker_is_away_or_where_they_are_off(
 
 
 def test_a_broker_that_is_away_is_one_line_in_the_log() -> None:
-    with ScriptedBroker() as gone:
-        port = gone.port
+    port = stable_port()
     now = Clock()
     with telling("scribed.delivery") as told, Rig(port, now=now) as rig:
         wait_for(lambda: rig.delivery.report.last_error)

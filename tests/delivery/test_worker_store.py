@@ -9,7 +9,7 @@ import time
 import pytest
 
 from scribed.delivery.schemas import Metrics, Muted
-from scribed.demo.broker import Broker
+from scribed.demo.broker import Broker, stable_port
 from scribed.model import Closed, Delivered, EarlierBoot, Outcome, Recovered
 from scribed.worker import Stop
 from tests.delivery.peers import (
@@ -74,8 +74,7 @@ def test_with_durability_in_memory_it_ends_as_failed_instead(
             rig.finish(2.0, keep=False)
         (end,) = robot.hears("ended")
         assert end.json["outcome"] == "failed"
-    with ScriptedBroker() as gone:
-        port = gone.port
+    port = stable_port()
     with Rig(port, durability="memory") as rig:
         rig.post(final(1, rig.now()))
         wait_for(lambda: rig.delivery.report.last_error)
@@ -161,8 +160,7 @@ def test_mute_is_told_and_kept(broker: Broker) -> None:
 
 
 def test_figures_are_published_with_our_own_and_never_kept(broker: Broker) -> None:
-    with ScriptedBroker() as gone:
-        port = gone.port
+    port = stable_port()
     with Rig(port) as rig:
         wait_for(lambda: rig.delivery.report.last_error)
         rig.post(Metrics({"scribed_frames_total": 1.0}), started(1, rig.now()))
@@ -193,8 +191,7 @@ def test_a_stop_while_connecting_waits_for_the_broker_to_say_offline() -> None:
 
 
 def test_a_stop_before_the_broker_was_reached_takes_no_time() -> None:
-    with ScriptedBroker() as gone:
-        port = gone.port
+    port = stable_port()
     with Rig(port) as rig:
         wait_for(lambda: rig.delivery.report.last_error)
         assert rig.finish(3.0) < 0.5

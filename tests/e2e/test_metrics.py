@@ -14,6 +14,7 @@ import msgspec
 import pytest
 from prometheus_client.parser import text_string_to_metric_families as parsed
 
+from scribed.demo.broker import stable_port
 from scribed.metrics import FIGURES
 from tests.e2e.witness import WatchedRobot, assert_accounted
 from tests.parts.cloud import Cloud
@@ -46,12 +47,6 @@ def scraped(connection: http.client.HTTPConnection) -> dict[str, float]:
             for sample in family.samples
         }
     return {}
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port: int = taken.getsockname()[1]
-        return port
 
 
 def robot(directory: Path, cloud: Cloud, listen: str) -> WatchedRobot:
@@ -114,7 +109,7 @@ def test_a_port_that_is_taken_costs_nothing_but_the_figures(
 
 @pytest.mark.skipif(not shutil.which("prometheus"), reason="needs Debian's package prometheus")
 def test_prometheus_itself_takes_the_example(cloud: Cloud, command: bytes, tmp_path: Path) -> None:
-    port, web = free_port(), free_port()
+    port, web = stable_port(), stable_port()
     for name in ("prometheus.yml", "prometheus-alerts.yml"):
         text = (EXAMPLES / name).read_text("utf-8")
         text = text.replace("127.0.0.1:9469", f"127.0.0.1:{port}").replace("15s", "1s")

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scribed import kinds
+from scribed.demo.broker import stable_port
 from scribed.endpoints import Door, door
 from scribed.service.scraped import MAX_REQUEST_BYTES, Scraped, answered
 from scribed.worker import Finished, Mailbox, Stop
@@ -28,12 +29,6 @@ GET = b"GET /metrics HTTP/1.1\r\nHost: robot\r\n\r\n"
 def figures(accept: str) -> tuple[bytes, str]:
     """What is told, in whatever is asked for."""
     return FIGURES, accept or "text/plain; version=0.0.4"
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port: int = taken.getsockname()[1]
-        return port
 
 
 class Serving:
@@ -85,10 +80,10 @@ class Serving:
 
 @pytest.fixture(params=["port", "socket"])
 def serving(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Serving]:
-    at = Door(host="127.0.0.1", port=free_port())
+    at = Door(host="127.0.0.1", port=stable_port())
     if request.param == "socket":
         at = Door(path=str(tmp_path / "run" / "metrics.sock"))
-    with Serving(at, transfer_s=0.3) as serving:
+    with Serving(at, transfer_s=1.0) as serving:
         yield serving
 
 
