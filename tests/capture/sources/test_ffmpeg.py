@@ -519,10 +519,10 @@ def _runs(pid: int) -> bool:
 
 
 def test_no_secret_of_ours_is_in_its_environment(
-    media: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ELEVENLABS_API_KEY", "sk_canary")
-    (path := tmp_path / "tone.flac").write_bytes(media["flac"])
+    path = wav(tmp_path / "long.wav", TONE * 40)  # more than a pipe takes: it waits for us
     opened = source(path, pace="realtime")
     environment = Path(f"/proc/{opened._child.pid}/environ").read_bytes()
     opened.close()
