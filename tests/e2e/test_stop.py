@@ -58,6 +58,7 @@ def begin_to_speak(robot: Robot, command: bytes) -> bytes:
     spoken = silence(0.3) + command[: len(command) * 2 // 3]
     robot.speak(spoken, pace=2.0)
     robot.wait_for(lambda: robot.on("speech"))
+    robot.wait_until_read()
     return spoken
 
 

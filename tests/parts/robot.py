@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import signal
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -236,6 +238,16 @@ class Robot:
             wait = begun + (at + chunk) / (2 * RATE) / pace - time.monotonic()
             if wait > 0:
                 time.sleep(wait)
+
+    def wait_until_read(self) -> None:
+        """Wait until the daemon has read all that was written to its stdin."""
+
+        def unread() -> int:
+            assert self.process.stdin is not None
+            left = fcntl.ioctl(self.process.stdin, termios.FIONREAD, bytes(4))
+            return int.from_bytes(left, sys.byteorder)
+
+        self.wait_for(lambda: not unread())
 
     def close_stdin(self) -> None:
         assert self.process.stdin is not None
