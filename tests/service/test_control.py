@@ -154,17 +154,17 @@ def test_whatever_a_line_holds_it_is_a_question_or_an_error_in_words(line: bytes
 
 
 def test_a_silent_client_holds_the_others_for_a_bounded_time(tmp_path: Path) -> None:
-    with Daemon(tmp_path, transfer_s=0.3) as daemon, connected(daemon) as silent:
-        begun = time.monotonic()
+    begun = time.monotonic()
+    with Daemon(tmp_path, transfer_s=1.0) as daemon, connected(daemon) as silent:
         assert ask(tmp_path, "flush", {}) == {}
-        assert 0.1 < time.monotonic() - begun < 2.0
+        assert 1.0 <= time.monotonic() - begun < 5.0
         answer = json.loads(silent.recv(4096))
-        assert answer["error"]["message"] == "no line came within 0.3 s"
+        assert answer["error"]["message"] == "no line came within 1 s"
 
 
 def test_a_client_that_does_not_take_its_answer_holds_the_others_no_longer(tmp_path: Path) -> None:
     long = {"x": "x" * 5_000_000}
-    daemon = Daemon(tmp_path, lambda c: long if c.name == "long" else {}, transfer_s=0.3)
+    daemon = Daemon(tmp_path, lambda c: long if c.name == "long" else {}, transfer_s=1.0)
     with daemon, connected(daemon) as idler:
         idler.sendall(b'{"cmd": "long"}\n')
         assert ask(tmp_path, "flush", {}) == {}
@@ -183,10 +183,8 @@ def test_a_daemon_that_does_not_answer_is_said_so(tmp_path: Path) -> None:
     def answer(command: Command) -> dict[str, Any] | None:
         return None if command.name == "mute" else {}
 
-    with Daemon(tmp_path, answer, reply_s=0.2):
-        with pytest.raises(
-            Declined, match=r"no answer within 0\.2 s; whether it was done"
-        ) as caught:
+    with Daemon(tmp_path, answer, reply_s=1.0):
+        with pytest.raises(Declined, match=r"no answer within 1 s; whether it was done") as caught:
             ask(tmp_path, "mute", {"on": True})
         assert caught.value.code == "failed"
         assert ask(tmp_path, "flush", {}) == {}
@@ -203,7 +201,7 @@ def test_an_answer_that_comes_too_late_is_nobody_elses(tmp_path: Path) -> None:
             slow.answer.put(Reply(slow.token, {"answer": "late"}))
         return {"answer": "own"}
 
-    with Daemon(tmp_path, answer, reply_s=0.2):
+    with Daemon(tmp_path, answer, reply_s=1.0):
         with pytest.raises(Declined):
             ask(tmp_path, "mute", {"on": True})
         assert ask(tmp_path, "flush", {}) == {"answer": "own"}

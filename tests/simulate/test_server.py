@@ -170,17 +170,17 @@ def test_a_binary_frame_closes_the_session() -> None:
 
 
 def test_pings_are_answered_but_do_not_keep_an_idle_session_open() -> None:
-    with Server(recognizer=Script(["stop"]), idle_s=0.4) as server, session(server) as client:
+    with Server(recognizer=Script(["stop"]), idle_s=1.5) as server, session(server) as client:
         started = time.monotonic()
         client.next()
         pongs = 0
-        while time.monotonic() < started + 0.3:
+        while time.monotonic() < started + 0.5:
             pongs += client.socket.ping().wait(timeout=1.0)
             time.sleep(0.05)
         frames, code, reason = client.until_closed()
         assert pongs >= 3
         assert (frames, code, reason) == ([], 1000, "")
-        assert 0.3 < time.monotonic() - started < 2.0
+        assert 0.5 < time.monotonic() - started < 4.0
 
 
 def test_a_client_that_vanishes_is_on_record_as_lost() -> None:
