@@ -55,6 +55,7 @@ def test_a_recording_that_only_ffmpeg_reads_is_heard_to_its_end(
         }
         with WatchedRobot(tmp_path, sections) as robot:
             assert robot.process.wait(30) == 0
+            robot.wait_for(lambda: robot.status == "offline")  # the last that comes
             assert robot.texts == ["seven", "kitchen"]
             assert_accounted(robot)
             told = robot.log + str([message.payload for message in robot.subscriber.received])

@@ -127,16 +127,12 @@ class Bench:
 
     def start_again(self) -> None:
         """Start the daemon (after `kill()` or `stop()`), and speak to it when it is there."""
-        self.robot.start()
-        self.wait_until_online()
-        self.microphone.listen()
-
-    def wait_until_online(self) -> None:
-        """The daemon that was started last has said so."""
         before = len(self.robot.on("status"))
+        self.robot.start()
         self.robot.wait_for(
             lambda: "online" in [m.payload for m in self.robot.on("status")[before:]]
         )
+        self.microphone.listen()
 
     def kill(self) -> None:
         """kill -9; what the daemon had not read from the microphone is not captured."""

@@ -86,7 +86,7 @@ def test_a_kill_between_publish_and_puback_repeats_one_final_at_most(
             bench.faults += 1
             bench.downlink.held_down = False
             bench.robot.start()
-        bench.robot.subscriber.wait_for(lambda: arrived() == FINALS, 20)
+        bench.robot.subscriber.wait_for(lambda: arrived() == FINALS, 60)
         bench.microphone.listen()
         bench.fresh()
         late = [m.payload for m in bench.robot.on("late")]

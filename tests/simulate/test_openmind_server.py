@@ -208,10 +208,10 @@ def test_a_refused_key_is_http_401_with_json(query: str, said: str) -> None:
 
 
 def test_a_quiet_client_is_left_with_1000() -> None:
-    with Server(recognizer=Script(["stop"]), idle_s=0.3) as server:
+    with Server(recognizer=Script(["stop"]), idle_s=1.0) as server:
         with client(server) as talking:
             talking.say(silence(0.1))
-            eventually(lambda: server.sessions[0].closed_at is not None)
+            eventually(lambda: any(each.closed_at is not None for each in server.sessions))
         assert server.sessions[0].close == (1000, "")
         assert server.sessions[0].refused is None
 
@@ -245,7 +245,7 @@ def test_faults_of_openminds_own_can_begin_at_any_time() -> None:
         server.inject("openmind-committed")
         with client(server, kind=Om1) as talking:
             talking.say(speech(1.0))
-            eventually(lambda: server.sessions[0].audio_bytes == 32_000)
+            eventually(lambda: [each.audio_bytes for each in server.sessions] == [32_000])
             server.inject("openmind-restart")
             server.inject("openmind-complaint")
             eventually(lambda: [m["type"] for m in talking.others] == ["info", "error"])
