@@ -27,7 +27,7 @@ from tests.faults.seeds import seeds
 from tests.parts.robot import BASE, Robot
 
 ACT = Path(__file__).parent.parent.parent / "docs" / "examples" / "act.py"
-STALE_S = 2.0
+STALE_S = 3.0
 FORGED = 10_000
 """The number of what somebody else says."""
 NEAR_S = 2.5

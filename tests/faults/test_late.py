@@ -9,7 +9,7 @@ import pytest
 
 from tests.faults.bench import Bench
 
-STALE_S = 1.0
+STALE_S = 2.0
 CATCH_UP = 4.0
 LATER_S = 2.0
 """So much later than without a backlog live speech may have its text."""
