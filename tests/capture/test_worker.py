@@ -32,6 +32,7 @@ from scribed.model import (
 )
 from tests.capture.rig import GATE, AnySound, PipedMicrophone, Rig, silence, until, voice, wav
 from tests.parts.asound import Asound
+from tests.parts.undisturbed import undisturbed
 
 MUTED_WITHIN_S = 0.2
 PAUSES = (UtterancePaused, UtteranceResumed)
@@ -274,7 +275,7 @@ def test_a_suspend_is_told_once_and_its_jump_is_no_overrun() -> None:
 
 def test_mute_closes_the_device_ends_the_utterance_and_says_so(asound: Asound) -> None:
     mic = asound.fault("mic")
-    with Rig(lambda: AlsaSource(Audio(device="mic")), reopen=True) as rig:
+    with undisturbed(), Rig(lambda: AlsaSource(Audio(device="mic")), reopen=True) as rig:
         until(lambda: rig.capture.report.is_open)
         answer = rig.ask(on).answer(MUTED_WITHIN_S)
         assert answer.result == {"muted": True}
@@ -367,7 +368,7 @@ def test_a_mute_without_a_device_is_answered_and_absence_is_told_again_after_it(
     def absent() -> PipedMicrophone:
         raise SourceError("no such thing")
 
-    with Rig(absent, reopen=True) as rig:
+    with undisturbed(), Rig(absent, reopen=True) as rig:
         until(lambda: rig.device_states == ["absent"])
         assert rig.ask(on).answer(MUTED_WITHIN_S).result == {"muted": True}
         assert rig.device_states == ["absent", "muted"]
@@ -376,7 +377,7 @@ def test_a_mute_without_a_device_is_answered_and_absence_is_told_again_after_it(
 
 
 def test_a_pipe_is_read_on_while_muted_and_what_it_brings_is_thrown_away() -> None:
-    with Rig() as rig:
+    with undisturbed(), Rig() as rig:
         rig.say(voice(300))
         rig.hears(300)
         assert rig.ask(on).answer(MUTED_WITHIN_S).result == {"muted": True}
@@ -403,7 +404,7 @@ def test_a_pipe_that_ends_while_muted_has_ended() -> None:
 
 def test_a_file_stands_still_while_muted(tmp_path: Path) -> None:
     spoken = voice(300) + silence(700) + voice(700) + silence(300)
-    with file_rig(wav(tmp_path / "a.wav", spoken), pace="realtime") as rig:
+    with undisturbed(), file_rig(wav(tmp_path / "a.wav", spoken), pace="realtime") as rig:
         until(lambda: rig.ends)
         rig.ask(on).answer(MUTED_WITHIN_S)
         heard = rig.capture.report.samples

@@ -14,6 +14,7 @@ from tests.faults.asker import Asker
 from tests.parts.asound import Asound, Fault
 from tests.parts.cloud import Cloud
 from tests.parts.robot import Robot, silence
+from tests.parts.undisturbed import undisturbed
 
 CLOSED_S = 0.2
 """The promise."""
@@ -51,6 +52,7 @@ def test_a_mute_closes_the_device_at_once_and_a_restart_does_not_open_it(
     sections = {"audio": {"device": "mic"}, "provider": {"url": cloud.url}}
     chance, took_s = random.Random(15), []
     with (
+        undisturbed(),
         WatchedRobot(tmp_path, sections, environment=asound.environment()) as robot,
         Asker(robot.broker.port) as asker,
     ):

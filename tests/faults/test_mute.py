@@ -10,6 +10,7 @@ from pathlib import Path
 from tests.faults import watermark
 from tests.faults.asker import Asker
 from tests.faults.bench import Bench
+from tests.parts.undisturbed import undisturbed
 
 READ_S = 3.0
 MUTED_S = 0.2
@@ -45,7 +46,11 @@ def texts_of_muted(bench: Bench) -> list[int]:
 def test_muted_over_mqtt_it_hears_nothing_until_it_is_lifted_even_after_a_kill(
     tmp_path: Path, phrases: list[bytes]
 ) -> None:
-    with Bench(tmp_path, phrases, run=1) as bench, Asker(bench.broker.port) as asker:
+    with (
+        undisturbed(),
+        Bench(tmp_path, phrases, run=1) as bench,
+        Asker(bench.broker.port) as asker,
+    ):
         bench.fresh()
         open_ = bench.say(4)
         bench.microphone.wait_until_said(open_, 0.5)
