@@ -47,7 +47,8 @@ class Broker:
     `directory` must exist and be private to us. With `passwords` (user to password) nobody else
     may connect; `acl` is the text of an ACL file; `persistence` keeps sessions and retained
     messages over a `kill()`, as far as mosquitto itself does; `transport` is as
-    `mqtt.transport`; `max_packet_size` is in bytes.
+    `mqtt.transport`; `max_packet_size` is in bytes. A subscriber who has not answered
+    `max_inflight` messages (mosquitto's own: 20) gets the next later, or never after a `kill()`.
     `configuration` is the whole text instead, which listens on `port` and may name `passwords` and
     `acl` in `directory`.
     """
@@ -63,6 +64,7 @@ class Broker:
         transport: Literal["tcp", "websockets", "unix"] = "tcp",
         persistence: bool = False,
         max_packet_size: int | None = None,
+        max_inflight: int = 20,
         configuration: str | None = None,
         program: str = "mosquitto",
     ) -> None:
@@ -85,6 +87,7 @@ class Broker:
             "sys_interval 0",
             "set_tcp_nodelay true",
             "max_queued_messages 100000",  # a slow subscriber loses none (from 1000 on)
+            f"max_inflight_messages {max_inflight}",
         ]
         if passwords:
             hashed = "".join(f"{user}:{_hashed(word)}\n" for user, word in passwords.items())

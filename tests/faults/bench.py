@@ -92,7 +92,9 @@ class Bench:
             self.runtime_directory.mkdir(mode=0o700, exist_ok=True)
             if self._broker is None:
                 (home := self.directory / "broker").mkdir(exist_ok=True)
-                self._broker = stack.enter_context(Broker(home, persistence=True))
+                self._broker = stack.enter_context(
+                    Broker(home, persistence=True, max_inflight=1000)
+                )
             self.broker = self._broker
             self.downlink = Proxy(self.broker.port, seed=self.run)
             if self._broker_proxy:

@@ -109,7 +109,9 @@ class Robot:
             self._stack = stack
             if self._broker is None:
                 (home := self.directory / "broker").mkdir(exist_ok=True)
-                self._broker = stack.enter_context(Broker(home, persistence=True))
+                self._broker = stack.enter_context(
+                    Broker(home, persistence=True, max_inflight=1000)
+                )
             self.broker = self._broker
             self.subscriber = Listener(self.broker.port, user=self._user[0], password=self._user[1])
             if _runs(self.broker):
