@@ -37,7 +37,7 @@ def test_a_home_asks_the_satellite_to_run_and_takes_what_it_sends(tmp_path: Path
     with socket.socket(socket.AF_UNIX) as satellite:
         satellite.bind(str(tmp_path / "satellite"))
         satellite.listen()
-        with Home(tmp_path / "satellite", within_s=5.0) as home:
+        with Home(tmp_path / "satellite", within_s=30.0) as home:
             connection, _ = satellite.accept()
             with connection:
                 assert connection.recv(100) == RUN

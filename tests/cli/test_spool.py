@@ -140,7 +140,7 @@ def test_everything_that_waits_is_listed_oldest_first(shell: Shell, ids: Ids) ->
         (600, 19200),
     ]
     for utterance in said["utterances"]:
-        assert abs(utterance["start_unix_ms"] / 1000 - (time.time() - 10)) < 5
+        assert abs(utterance["start_unix_ms"] / 1000 - (time.time() - 10)) < 60
     assert (said["waiting"], said["finals"]) == (2, 0)
 
 

@@ -16,6 +16,7 @@ from scribed.simulate.recognizers import RATE
 from scribed.simulate.recording import CommitRecord
 from scribed.simulate.server import Server
 from tests.e2e import contract
+from tests.e2e.peers import wait_until
 from tests.e2e.witness import WatchedRobot, assert_accounted
 from tests.parts.robot import KEY, Robot, silence
 from tests.parts.sounds import WORDS, ByItsSound
@@ -177,6 +178,7 @@ def test_a_connection_that_ends_with_the_early_commit_costs_an_attempt_and_doubl
         robot.wait_for_texts(1)
         service.inject("drop=commit")
         robot.speak(voices["dance"] + silence(BREATH_S))
+        wait_until(lambda: service.sessions[0].closed_at is not None)
         service.heal()
         robot.speak(voices["yesterday"] + OVER)
         robot.wait_for_texts(2)
@@ -193,7 +195,7 @@ def test_a_connection_that_is_lost_while_its_text_is_held_doubles_no_word(
     with WatchedRobot(tmp_path, configuration(service.url)) as robot:
         robot.wait_for(lambda: robot.state)
         robot.speak(silence(0.3) + voices["dance"] + silence(LONG_BREATH_S))
-        assert service.stats.answers == 1
+        wait_until(lambda: service.stats.answers == 1)  # no time passes in a pipe that is quiet
         service.inject("drop")
         robot.speak(voices["yesterday"] + OVER)
         robot.wait_for_texts(1)
