@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from scribed import clock
-from scribed.config import Config, Cost, ProviderSection, Retry, Spool
+from scribed.config import Config, Cost, ProviderSection, Retry, Spool, TranscriptSection
 from scribed.interfaces import Request, Session
 from scribed.model import (
     Closed,
@@ -60,6 +60,7 @@ class Rig:
         check: Callable[[], object] = lambda: None,
         cost: Cost | None = None,
         spent: tuple[str, float] = ("", 0.0),
+        transcript: TranscriptSection | None = None,
         **provider: Any,
     ) -> None:
         self.config = Config(
@@ -67,6 +68,7 @@ class Rig:
             retry=retry or Retry(initial_s=0.05, max_s=1.0, refused_s=1.0),
             spool=spool or Spool(),
             cost=cost or Cost(),
+            transcript=transcript or TranscriptSection(),
         )
         self.delivered: Mailbox[Any] = Mailbox()
         self.stored: Mailbox[Any] = Mailbox()

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from scribed import clock
-from scribed.config import Retry, Spool
+from scribed.config import Retry, Spool, TranscriptSection
 from scribed.demo.broker import stable_port
 from scribed.errors import ScribedError
 from scribed.interfaces import Ready, Session, SessionEvent, Warned
@@ -255,7 +255,8 @@ def test_a_message_of_16_mib_is_refused_before_it_is_read(cloud: Cloud) -> None:
 def test_a_peer_that_stops_reading_is_found_by_lack_of_progress(cloud: Cloud) -> None:
     wake = threading.Event()
     cloud.behaviours.append(Behaviour(deaf=wake))
-    with Rig(cloud.url) as rig:
+    young = TranscriptSection(stale_after_s=600.0)  # what grows old is sent at its own pace
+    with Rig(cloud.url, transcript=young) as rig:
         for n in range(1, 31):  # more than the sockets' buffers take
             rig.say(n, 10.0)
         try:
