@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from scribed.demo.broker import Broker
+from tests.parts.broker import Broker
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from scribed import clock, kinds
 from scribed.delivery.attempts import MAX_S
 from scribed.delivery.schemas import State
 from scribed.delivery.topics import ALERT_CODES, RULES
-from scribed.demo.broker import Broker, stable_port
+from scribed.demo.broker import stable_port
 from scribed.model import Alert, AlertCleared, Closed, Event, Identity, Outcome, Partial
 from scribed.worker import Finished, Stop
 from tests.delivery.peers import (
@@ -35,6 +35,7 @@ from tests.delivery.peers import (
     uid,
     wait_for,
 )
+from tests.parts.broker import Broker
 from tests.parts.told import telling
 
 

@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from scribed.demo.broker import Broker
 from scribed.simulate.recognizers.script import Script
 from scribed.simulate.server import Server
 from scribed.simulate.tls import throw_away
@@ -21,6 +20,7 @@ from tests.e2e.recordings import write_wav
 from tests.e2e.witness import WatchedRobot, assert_accounted, assert_no_traceback
 from tests.parts import robot as parts
 from tests.parts.asound import Asound
+from tests.parts.broker import Broker
 from tests.parts.cloud import Behaviour, Cloud
 from tests.parts.robot import KEY, Robot, silence, toml
 

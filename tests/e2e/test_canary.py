@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from scribed.demo.broker import Broker
 from tests.e2e.test_reload import reload, reloaded
+from tests.parts.broker import Broker
 from tests.parts.canary import Canary, leaks
 from tests.parts.cloud import Behaviour, Cloud
 from tests.parts.robot import Robot, silence

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from scribed.demo.broker import Broker
 from tests.e2e.conftest import said
 from tests.e2e.witness import WatchedRobot, assert_accounted, finals_by_seq
 from tests.parts import robot as parts
+from tests.parts.broker import Broker
 from tests.parts.cloud import Behaviour, Cloud
 from tests.parts.robot import Robot, silence
 

@@ -9,12 +9,12 @@ from typing import Any
 
 from scribed.capture.two_stage import BELIEVES_MS
 from scribed.config import Vad
-from scribed.demo.broker import Broker
 from scribed.model import pcm_bytes
 from scribed.simulate.recognizers.script import Script
 from scribed.simulate.server import Server
 from tests.e2e.peers import wait_until
 from tests.e2e.witness import WatchedRobot, assert_accounted, held
+from tests.parts.broker import Broker
 from tests.parts.cloud import Cloud
 from tests.parts.robot import Robot, silence
 

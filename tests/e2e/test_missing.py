@@ -12,12 +12,13 @@ from typing import Any
 
 import pytest
 
-from scribed.demo.broker import Broker, stable_port
+from scribed.demo.broker import stable_port
 from scribed.service.asking import ask
 from scribed.service.timesync import TIMESYNCD
 from tests.e2e.conftest import said
 from tests.e2e.witness import WatchedRobot, assert_accounted
 from tests.parts.asound import Asound
+from tests.parts.broker import Broker
 from tests.parts.cloud import Cloud
 from tests.parts.robot import Robot, silence
 from tests.parts.systemd import Systemd

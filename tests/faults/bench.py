@@ -10,13 +10,13 @@ from typing import Any
 
 import trustme
 
-from scribed.demo.broker import Broker
 from tests.faults import report
 from tests.faults.cloud import Cloud
 from tests.faults.microphone import Microphone
 from tests.faults.oracle import Judge
 from tests.faults.path import Path as NetworkPath
 from tests.faults.proxy import Proxy
+from tests.parts.broker import Broker
 from tests.parts.robot import KEY, Robot
 
 PACE = 4.0

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from scribed.demo.broker import Broker
 from tests.faults.bench import Bench
 from tests.faults.cloud import AFTER_COMMIT
 from tests.faults.seeds import seeds
+from tests.parts.broker import Broker
 
 
 @contextlib.contextmanager

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from scribed.demo.broker import Broker
 from tests.faults.asker import Impostor
 from tests.faults.bench import Bench
+from tests.parts.broker import Broker
 from tests.parts.robot import BASE
 
 SMALL = "max_packet_size 1000"

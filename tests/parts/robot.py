@@ -21,9 +21,9 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from scribed.demo.broker import Broker
 from scribed.demo.subscriber import Received, Subscriber
 from scribed.errors import ScribedError
+from tests.parts.broker import Broker
 
 KEY = "test-key-5c1bed"
 BASE = "scribed/r7/mic"
