@@ -10,10 +10,12 @@ import base64
 import collections
 import contextlib
 import http
+import itertools
 import json
 import socket
 import ssl
 import threading
+from array import array
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -173,13 +175,7 @@ class Cloud:
 
 def heard(audio: bytes) -> str:
     """What `spoken` audio says: which utterances it holds, and how many samples of each."""
-    runs: list[list[int]] = []
-    for i in range(0, len(audio), SAMPLE_BYTES):
-        n = int.from_bytes(audio[i : i + SAMPLE_BYTES], "little")
-        if runs and runs[-1][0] == n:
-            runs[-1][1] += 1
-        else:
-            runs.append([n, 1])
+    runs = [(n, len(list(run))) for n, run in itertools.groupby(array("H", audio))]
     return " ".join(f"utterance {n} {count}" for n, count in runs if n)
 
 
