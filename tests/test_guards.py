@@ -31,8 +31,8 @@ from tests.parts.cloud import Cloud
 from tests.uplink.rig import Rig, utterance
 
 BLOCK = RATE // 10
-CALLS = {"webrtc": 96, "two_stage": 139}
-"""Per 100 ms of a quiet room: 91 and 132 were counted."""
+CALLS = {"webrtc": 81, "two_stage": 123}
+"""Per 100 ms of a quiet room: 76 and 117 were counted."""
 LULL_CALLS = 36
 """Of four in five of them: 33 and 34 were counted."""
 PEAK_BYTES = 8000
@@ -43,8 +43,8 @@ RETAINED_BYTES = 1000
 CHUNK_PEAK_BYTES = 20_000
 """Live at once while 100 ms of sound become a message, of which there are 4363 bytes."""
 CHUNK_CALLS = 13
-SENDING_CALLS = 175
-"""Per 100 ms of live audio that the uplink sends: 159 were counted."""
+SENDING_CALLS = 115
+"""Per 100 ms of live audio that the uplink sends: 104 were counted."""
 MESSAGE_BYTES = 95
 """Of a message about 100 ms, beyond the base64."""
 OWN_MODULES, OTHER_MODULES = 190, 235

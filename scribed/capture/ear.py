@@ -40,6 +40,11 @@ _VOICED, _UNVOICED = Verdict.VOICED, Verdict.UNVOICED
 _FAINT, _REFUSED = Verdict.FAINT, Verdict.REFUSED
 
 
+def _patience_s(gate: Gate) -> float:
+    """How much may be heard at once while nobody speaks."""
+    return gate.frames(gate.hangover_ms) * gate.frame_ms / 1000
+
+
 class _Plain:
     """Asks a VAD that does not say why, as a `Judge` is asked."""
 
@@ -79,7 +84,7 @@ class Ear:
         self._segmenter = Segmenter(gate, identify=identify, quietest=quietest)
         self._frame_bytes = pcm_bytes(gate.frame_ms)
         self._part_bytes = PART_MS // gate.frame_ms * self._frame_bytes
-        self._frame_s = gate.frame_ms / 1000
+        self._frame_s, self._calm_s = gate.frame_ms / 1000, _patience_s(gate)
         self._metered_samples = METER_EVERY * self._frame_bytes // SAMPLE_BYTES
         self._frames = 0
         self._lull: list[tuple[Block, list[bool]]] = []  # heard, asked about, and no more than that
@@ -96,6 +101,7 @@ class Ear:
         self._catch_up()
         self._proof.retune(silent_s, believes_vad=self._conditioner is None)
         self._segmenter.retune(gate)
+        self._calm_s = _patience_s(gate)
 
     def renew(
         self,
@@ -128,7 +134,7 @@ class Ear:
     @property
     def patience_s(self) -> float:
         """How much may be heard at once without a later decision."""
-        return self._segmenter.patience * self._frame_s
+        return self._calm_s if self._calm else self._segmenter.patience * self._frame_s
 
     @property
     def level_dbfs(self) -> float | None:

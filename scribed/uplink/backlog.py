@@ -89,6 +89,11 @@ class Backlog(Entries):
         self._current = entry
         return Begin(entry)
 
+    def more(self, now: float) -> Audio | None:
+        """The next audio of the utterance that goes out now, where there is any."""
+        entry = self._current
+        return None if entry is None or entry.sent >= entry.limit else self._audio(entry, now)
+
     def has_next(self, now: float) -> bool:
         """Whether `next()` would give something."""
         entry = self._current

@@ -119,7 +119,8 @@ class Connection:
         except _HANDSHAKE_ERRORS as exc:
             sock.close()
             raise _failure(host, guard.status, exc) from exc
-        self._ws.sock = self._sock = sock
+        self._ws.sock, self._sock = sock, sock
+        self._tls = sock if isinstance(sock, ssl.SSLSocket) else None
         self._message = bytearray()  # as far as its fragments are here
         self._text = True
         self._ping: bytes | None = None  # that has no answer yet
@@ -130,7 +131,7 @@ class Connection:
 
     def pending(self) -> bool:
         """Whether TLS has decrypted bytes that select() does not see."""
-        return isinstance(self._sock, ssl.SSLSocket) and self._sock.pending() > 0
+        return self._tls is not None and self._tls.pending() > 0
 
     def writable(self) -> bool:
         """Whether a message can be sent now without waiting for the peer."""
@@ -165,7 +166,8 @@ class Connection:
 
     def send(self, message: str | bytes) -> None:
         """Send one message. Raises `TransportError`; the connection is then lost."""
-        self._answer_ping()
+        if self._ping is not None:
+            self._answer_ping()
         self._send(message, ABNF.OPCODE_TEXT if isinstance(message, str) else ABNF.OPCODE_BINARY)
 
     def ping(self) -> None:

@@ -68,6 +68,7 @@ class Exchange:
         self._departure_check_s = DEPARTURE_FIRST_S
         self._readable = True
         self._check_at = self._timer_at = 0.0
+        self._lost: TransportError | None = None  # while audio was forwarded
         self.session.handle_timer(self.opened_at)
 
     def turn(self, backlog: Backlog) -> list[SessionEvent]:
@@ -75,6 +76,8 @@ class Exchange:
         if self._readable and self._receive():
             return self._events()
         try:
+            if self._lost is not None:
+                raise self._lost
             now = clock.now()
             if now >= self._timer_at:
                 self.session.handle_timer(now)
@@ -85,6 +88,23 @@ class Exchange:
             self._receive()  # the reason may have come before the end
             return [*self._events(), Failed(Remedy.BACK_OFF, str(exc))]
         return self._events()
+
+    def forward(self, backlog: Backlog, now: float) -> bool:
+        """Send more of the open utterance, and nothing else; False where that is not all there is
+        to do: then it is `turn()`'s."""
+        if self._readable or now >= self._timer_at or now >= self._check_at:
+            return False
+        if self._outgoing or self._departing or not self._may_send(backlog, now):
+            return False
+        step = backlog.more(now)
+        if step is None:
+            return False
+        try:
+            self._take(step, backlog, now)
+            self._flush()
+        except TransportError as exc:
+            self._lost = exc
+        return not (self._outgoing or self._lost or backlog.has_next(now))
 
     def owes(self, backlog: Backlog) -> bool:
         """Whether an utterance that still waits was sent to its end here, and is not answered."""
@@ -104,10 +124,6 @@ class Exchange:
         """What to wait for with poll(2)."""
         has_next = self._may_send(backlog, now) and backlog.has_next(now)
         return select.POLLIN | (select.POLLOUT if self._outgoing or has_next else 0)
-
-    def rests(self, backlog: Backlog) -> bool:
-        """Whether nothing is to be sent, nor seen to leave."""
-        return not (self._outgoing or self._departing or backlog.has_next(clock.now()))
 
     def wake_at(self, backlog: Backlog, now: float) -> float:
         """When there is something to do though nothing comes."""

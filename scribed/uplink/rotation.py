@@ -135,24 +135,23 @@ class Rotation:
         self._look_at = min(wake_at, now + LOOK_S)
         return self._sleep(exchanges, wake_at)
 
-    @property
-    def stands(self) -> bool:
-        """Whether all is as `wait()` has found it, as far as time goes: on one connection."""
-        others = self._going or self._coming or self._opening
-        return others is None and clock.now() < self._look_at
-
-    def has_sent(self, backlog: Backlog) -> bool:
-        """Whether all went out that may go now, and the poller knows that."""
-        active = self._active
-        return self._asked.get(active.fileno()) == select.POLLIN and active.rests(backlog)
+    def forward(self, backlog: Backlog, now: float) -> bool:
+        """Send more of the open utterance, where all else is as `wait()` has found it; whether it
+        still is."""
+        active, others = self._active, self._going or self._coming or self._opening
+        stands = others is None and now < self._look_at
+        knows = self._asked.get(active.fileno()) == select.POLLIN  # the poller, all it has to
+        return stands and knows and active.forward(backlog, now)
 
     def wait_on(self) -> bool:
-        """As `wait()`, where nothing but audio has come since, and it was sent."""
-        return self._sleep([self._active], self._look_at)
+        """As `wait()`, where nothing but audio has come since, and it was sent with `forward()`."""
+        return self._sleep((self._active,), self._look_at)
 
     def _sleep(self, exchanges: Sequence[Exchange], until: float) -> bool:
-        at_once = any(exchange.pending() for exchange in exchanges)
-        timeout = 0.0 if at_once else max(0.0, until - clock.now())
+        timeout = max(0.0, until - clock.now())
+        for exchange in exchanges:
+            if exchange.pending():
+                timeout = 0.0
         ready = dict(self._poller.poll(timeout * 1000))
         for exchange in exchanges:
             exchange.note(ready.get(exchange.fileno(), 0))

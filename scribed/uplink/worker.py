@@ -168,7 +168,7 @@ class Uplink(Worker):
         poller = select.poll()
         poller.register(self.inbox, select.POLLIN)
         poller.poll(timeout * 1000)
-        self._take_mail()
+        self._take_mail(clock.now())
         self._waiting.pass_time(clock.now())
         self._count()
 
@@ -191,19 +191,17 @@ class Uplink(Worker):
     def _pump(self, rotation: Rotation) -> Failed | None:
         has_mail = True
         while True:
-            audio_alone = has_mail and self._take_mail()
-            audio_alone = audio_alone and rotation.stands and self._is_at_ease()
-            if not audio_alone:
-                self._waiting.pass_time(clock.now())
+            now = clock.now()
+            audio_alone = has_mail and self._take_mail(now)
+            if audio_alone and self._is_at_ease() and rotation.forward(self._backlog, now):
+                has_mail = rotation.wait_on()  # so it is ten times a second
+                continue
+            self._waiting.pass_time(now)
             may_rotate = self._drain is None and not self._backlog.shut
             for exchange, event in rotation.turn(self._backlog, may_rotate=may_rotate):
                 if isinstance(event, Failed):
                     return event
                 self._hear(exchange, event)
-                audio_alone = False
-            if audio_alone and rotation.has_sent(self._backlog):
-                has_mail = rotation.wait_on()  # so it is ten times a second
-                continue
             now = clock.now()
             self._count()
             self._troubles.link_stands(now)
@@ -264,9 +262,9 @@ class Uplink(Worker):
 
     # Mail, and what is told
 
-    def _take_mail(self) -> bool:
+    def _take_mail(self, now: float) -> bool:
         """Take what has come; whether that was audio, and nothing else."""
-        now, audio_alone = clock.now(), True
+        audio_alone = True
         for item in self.inbox.drain():
             if isinstance(item, UtteranceAudio):
                 self._waiting.take(item, now)
