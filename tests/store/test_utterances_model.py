@@ -6,6 +6,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
+import pytest
 from hypothesis import event, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -155,4 +156,4 @@ class Story(RuleBasedStateMachine):
 
 
 Story.TestCase.settings = settings(deadline=None, max_examples=30, stateful_step_count=30)
-TestStory = Story.TestCase
+TestStory = pytest.mark.timeout(600)(Story.TestCase)  # it waits for a disk that others use too

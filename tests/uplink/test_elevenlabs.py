@@ -1110,6 +1110,7 @@ anything_at_all = st.lists(
 )
 
 
+@pytest.mark.timeout(600)
 @hypothesis.settings(max_examples=2000, deadline=None)
 @given(anything_at_all)
 def test_two_thousand_services_that_talk_nonsense_do_no_harm(script: list[Step]) -> None:
