@@ -256,7 +256,7 @@ def test_sound_that_the_device_lost_is_counted_and_told() -> None:
 
 def test_a_suspend_is_told_once_and_its_jump_is_no_overrun() -> None:
     offset = [-5.0]  # it slept before
-    with Rig(reopen=True, mono_offset=lambda: offset[0], stall_s=0.5) as rig:
+    with Rig(reopen=True, mono_offset=lambda: offset[0], stall_s=5.0) as rig:
         rig.say(voice(300))
         rig.hears(300)
         offset[0] -= 3600.0

@@ -55,7 +55,7 @@ def test_every_topic_arrives_as_the_contract_says(broker: Broker) -> None:
         now = rig.now()
         rig.post(started(1, now - 2), State(hearing=True), Event("audio_gap", {"lost_ms": 20}))
         rig.post(Partial(started(1, now - 2), 1, "Turn left", PROVIDER))
-        rig.post(ended(1, now - 0.5), final(1, now - 0.5), final(2, now - 60))
+        rig.post(ended(1, now), final(1, now), final(2, now - 60))  # 4 s are left for 1 s
         rig.post(Closed(started(3, now - 1), None, Outcome.NO_SPEECH))
         rig.post(Alert("quota", "used up", "buy more"))
         for topic in ("speech", "late", "ended"):
@@ -112,7 +112,7 @@ def test_a_session_ends_with_what_is_owed_then_offline_and_no_will(broker: Broke
         rig.online()
         rig.post(started(1, rig.now() - 1), started(2, rig.now() - 0.5))
         took_s = rig.finish(3.0, keep=False)
-        assert took_s < 1.0
+        assert took_s < 2.5
         said = robot.hears("ended", 2)
         assert [(m.json["seq"], m.json["outcome"]) for m in said] == [(1, "failed"), (2, "failed")]
         robot.hears("status", 2)
@@ -433,7 +433,7 @@ def test_a_stop_while_the_broker_stalls_ends_in_time() -> None:
     with ScriptedBroker(mute=True) as stalled, Rig(stalled.port) as rig:
         wait_for(lambda: stalled.levels)
         speak(rig, 1)
-        assert rig.finish(1.0) < 2.0
+        assert rig.finish(1.0) < 4.0
 
 
 def test_a_broker_that_reads_nothing_costs_partials_and_no_memory(broker: Broker) -> None:

@@ -253,7 +253,7 @@ def test_a_stop_does_not_wait_for_a_client_nor_for_a_reply(tmp_path: Path) -> No
         assert json.loads(client.recv(4096))["error"]["message"] == "the daemon is stopping"
     with Daemon(tmp_path) as daemon, connected(daemon):
         daemon.stop()
-    assert time.monotonic() - begun < 1.0
+    assert time.monotonic() - begun < 1.8
 
 
 def test_the_socket_of_a_daemon_that_was_killed_is_replaced(tmp_path: Path) -> None:

@@ -251,7 +251,7 @@ def test_a_server_that_says_nothing_is_left_in_time() -> None:
     with Minter(lambda sock: sock.recv(1)) as minter:
         began = time.monotonic()
         line = passing(at_endpoint(minter, connect_timeout_s=1.0))
-        assert 0.9 < time.monotonic() - began < 3.0
+        assert 0.9 < time.monotonic() - began < 5.0
     assert line == "no token: 127.0.0.1: timed out"
 
 
@@ -260,7 +260,7 @@ def test_a_server_that_never_ends_its_answer_is_left_in_time() -> None:
         minter.answer = drip(minter.stopping)
         began = time.monotonic()
         line = passing(at_endpoint(minter, connect_timeout_s=1.0))
-        assert 0.9 < time.monotonic() - began < 3.0
+        assert 0.9 < time.monotonic() - began < 5.0
     assert line == "no token: 127.0.0.1: timed out"
 
 
@@ -440,7 +440,7 @@ def test_a_command_that_does_not_end_is_ended_in_time_with_its_children(pid_file
     script = f"echo no network >&2; sleep 60 & echo $! > {pid_file}; wait"
     began = time.monotonic()
     line = passing(by_command("sh", "-c", script, connect_timeout_s=1.0))
-    assert 0.9 < time.monotonic() - began < 4.0
+    assert 0.9 < time.monotonic() - began < 8.0
     assert line == "no token: sh did not end within 1 s: no network"
     assert gone(int(pid_file.read_text("ascii")))
 

@@ -241,7 +241,7 @@ def test_a_peer_that_answers_the_upgrade_a_byte_at_a_time_is_given_up_in_time() 
         begun = time.monotonic()
         rig.say(1)
         rig.wait_for_news(lambda i: isinstance(i, Link) and i.last_error is not None)
-        assert time.monotonic() - begun < 3.0
+        assert time.monotonic() - begun < 5.0
 
 
 def test_a_message_of_16_mib_is_refused_before_it_is_read(cloud: Cloud) -> None:
