@@ -166,7 +166,8 @@ def test_a_key_file_is_read_again_and_refused_when_it_is_open_to_others(
         key.chmod(0o644)
         reload(robot)
         robot.wait_for(lambda: robot.alert("auth_failed"))
-        assert f"{key} is open to others (mode 0644); chmod 600 {key}" in robot.log
+        remedy = f"{key} is open to others (mode 0644); chmod 600 {key}"
+        robot.wait_for(lambda: remedy in robot.log)
         key.chmod(0o600)
         reload(robot)
         robot.wait_for(lambda: robot.alert("auth_failed") is None)
