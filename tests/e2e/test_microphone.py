@@ -85,7 +85,7 @@ def test_unplugged_in_mid_utterance_it_keeps_what_it_heard_and_comes_back(
     mic.off("unplugged")
     robot.wait_for(lambda: robot.alert("no_device") is None)
     robot.wait_for(lambda: robot.state["hearing"] is True)
-    robot.wait_for(lambda: len(robot.events("device_found")) == 2)
+    robot.wait_for(lambda: len(robot.events("device_found")) >= 2)
     robot.wait_for_texts(2)  # without a restart
     assert_stops(robot)
     assert_accounted(robot)
@@ -132,7 +132,7 @@ def test_a_stall_is_found_and_the_device_opened_again(robot: Robot, mic: Fault) 
     assert STALL_S - 0.3 < lost.at - stalled_at < STALL_S + AT_MOST_S
     assert f"no frames for {STALL_S} s" in lost.payload["detail"]["why"]
     mic.off("stalled")
-    robot.wait_for(lambda: len(robot.events("device_found")) == 2)
+    robot.wait_for(lambda: len(robot.events("device_found")) >= 2)
     robot.wait_for(lambda: robot.state["hearing"] is True)
     assert_stops(robot)
     reasons = [final["final_reason"] for _, final in sorted(finals_by_seq(robot).items())]
@@ -145,7 +145,7 @@ def test_a_device_that_hangs_up_is_opened_again(robot: Robot, mic: Fault) -> Non
     mic.on("hungup")
     robot.wait_for(lambda: robot.events("device_lost"))
     mic.off("hungup")
-    robot.wait_for(lambda: len(robot.events("device_found")) == 2)
+    robot.wait_for(lambda: len(robot.events("device_found")) >= 2)
     assert_stops(robot)
 
 
