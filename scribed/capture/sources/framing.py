@@ -30,7 +30,7 @@ class Framing:
         self._frame_bytes = pcm_bytes(frame_ms)
         self._converter = _converter(rate, channels, channel, format)
         self._raw = b""  # less than one sample of each channel
-        self._pcm = bytearray()  # internal audio that waits for its frame to be whole
+        self._pcm = b""  # internal audio that waits for its frame to be whole
         self._taken = 0  # position of the first sample in _pcm
         self._fed = 0  # samples of each channel since `_start`
         self._start = 0  # position where the sound began, or went on after a loss
@@ -48,15 +48,16 @@ class Framing:
         if not raw:
             return
         self._fed += len(raw) // self._input_bytes
-        self._pcm += self._converter.feed(raw) if self._converter else raw
+        pcm = self._converter.feed(raw) if self._converter else raw
+        self._pcm = self._pcm + pcm if self._pcm else pcm
 
     def take(self) -> tuple[bytes, int] | None:
         """All whole frames and the position of their first sample; None: not one is whole."""
         size = len(self._pcm) - len(self._pcm) % self._frame_bytes
         if not size:
             return None
-        pcm, position = bytes(self._pcm[:size]), self._taken
-        del self._pcm[:size]
+        position = self._taken
+        pcm, self._pcm = self._pcm[:size], self._pcm[size:]  # whole frames alone are no copy
         self._taken += size // SAMPLE_BYTES
         return pcm, position
 
@@ -70,7 +71,7 @@ class Framing:
         """The last whole frames before a loss; a frame that is not whole is part of the loss."""
         self._flush()
         whole = self.take()
-        self._pcm.clear()
+        self._pcm = b""
         return whole
 
     def resume(self, heard_s: float) -> int:

@@ -83,7 +83,7 @@ def parse(device: str) -> Wanted:
         raise SourceError(f'audio.device: "{device}" names nothing; write {_FORMS}')
     match form if colon else "":
         case "card":
-            return _card(rest)
+            return _card(rest, device)
         case "usb":
             return _usb(device)
         case "path":
@@ -94,10 +94,10 @@ def parse(device: str) -> Wanted:
             return Pcm(device)
 
 
-def _card(card: str) -> CardId:
+def _card(card: str, device: str) -> CardId:
     if card.isdecimal():
         raise SourceError(
-            f'audio.device: "card:{card}" is a number, which changes with the order of plugging '
+            f'audio.device: "{device}" is a number, which changes with the order of plugging '
             "in; write the card's id: scribed devices lists them"
         )
     return CardId(card)
