@@ -29,6 +29,9 @@ SCRIBED = {
     "scribed, webrtc": '[vad]\nengine = "webrtc"\n',
 }
 """More of the configuration of each scribed; one has the extra `neural`."""
+CHUNKS = "scribed, chunk_ms = 200"
+ENVIRONMENT = {CHUNKS: {"SCRIBED_PROVIDER__CHUNK_MS": "200"}}
+"""One more, for where that matters: as the first otherwise."""
 QUIET = '[log]\nlevel = "warning"\n'
 NEVER_IDLE_S = 86_400.0
 """The bare loop and the SDK do not connect again."""
@@ -78,7 +81,7 @@ def contenders(names: Sequence[str]) -> Iterator[Started]:
                 recognizer=Script(["turn left"]),
                 key=running.KEY,
                 answer_s=ANSWER_S,
-                idle_s=None if name in SCRIBED else NEVER_IDLE_S,
+                idle_s=None if _is_scribed(name) else NEVER_IDLE_S,
             )
             service = stack.enter_context(server)
             process = _start(name, home, service.url, broker.port)
@@ -133,11 +136,21 @@ def rows(started: Started) -> dict[str, tuple[Cell, ...]]:
     return found
 
 
+def _is_scribed(name: str) -> bool:
+    return name in SCRIBED or name in ENVIRONMENT
+
+
 def _start(name: str, home: Path, url: str, port: int) -> subprocess.Popen[bytes]:
-    if name in SCRIBED:
+    if _is_scribed(name):
         module = running.WITH_EXTRAS if name == NEURAL else running.PLAIN
         return running.start_scribed(
-            home, url, port, robot=home.name, more=QUIET + SCRIBED[name], module=module
+            home,
+            url,
+            port,
+            robot=home.name,
+            more=QUIET + SCRIBED.get(name, ""),
+            module=module,
+            environment=ENVIRONMENT.get(name),
         )
     if name == SDK:
         arguments = ["bench.sdk", url, running.KEY]

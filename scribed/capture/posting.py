@@ -1,7 +1,8 @@
 """Where capture hands on what it cut out: to the store first, then to those who wait for it.
 
 Nobody is waited for. Audio goes on as soon as it was read, in pieces of `PIECE_MS` at most, so that
-what a `kill -9` can take has not been read yet.
+what a `kill -9` can take has not been read yet. The uplink, which sends a chunk at a time, is woken
+when there is one.
 
 The store has what the gate holds back near the maximum before anybody else, as audio of the open
 utterance. Where the cut gives a part of it to the next utterance, the store is given that part once
@@ -68,6 +69,7 @@ class Posting:
         self._budget, self._begun = budget, begun
         self.retune(chunk_bytes)
         self._full: set[str] = set()
+        self._unsent = 0  # bytes of audio for which the uplink was not woken
         self._ahead = 0  # bytes of the open utterance that only the store has
         self._holds = True  # no piece of them is missing
         self._last_seq = 0
@@ -75,6 +77,7 @@ class Posting:
 
     def retune(self, chunk_bytes: int) -> None:
         """Hand audio on in pieces of this size from now on, or smaller ones."""
+        self._chunk_bytes = chunk_bytes
         self._piece_bytes = min(chunk_bytes, pcm_bytes(PIECE_MS))
 
     def post(self, events: Sequence[GateEvent]) -> None:
@@ -88,8 +91,12 @@ class Posting:
             self._keep(events[0])
             self._put_audio(events[0])
             self._store.wake()
-            self._uplink.wake()
+            self._unsent += len(events[0].pcm)
+            if self._unsent >= self._chunk_bytes:
+                self._unsent = 0
+                self._uplink.wake()
             return
+        self._unsent = 0
         items = [item for event in events for item in self._pieces(event)]
         ends: list[UtteranceCut | UtteranceEnded] = []
         for item in items:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import select
 from collections.abc import Iterator
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -233,6 +235,31 @@ def test_whatever_the_settings_a_kill_at_any_moment_costs_nothing_that_was_hande
                 before = voiced(gate, desk.files.audio[started.continues])
                 after = voiced(gate, desk.files.audio[started.id])
                 assert before[-1] + 1 == after[0]
+
+
+@pytest.mark.parametrize(("chunk_ms", "wakes_at"), [(100, [1, 2, 3, 4, 5]), (250, [3])])
+def test_who_sends_chunks_is_woken_for_each_and_at_once_for_all_else(
+    chunk_ms: int, wakes_at: list[int]
+) -> None:
+    said_by, pcm = UtteranceId("1"), bytes(pcm_bytes(100))
+    with Desk(chunk_ms=chunk_ms) as desk:
+
+        def woken() -> bool:
+            was_woken = bool(select.select([desk.uplink], [], [], 0)[0])
+            if was_woken:
+                desk.uplink.drain()
+            return was_woken
+
+        desk.posting.post([UtteranceStarted(said_by, 1, 0.0)])
+        assert woken()
+        said = []
+        for n in range(1, 6):
+            desk.posting.post([UtteranceAudio(said_by, pcm)])
+            said += [n] if woken() else []
+        assert said == wakes_at
+        assert len(desk.store) == 6
+        desk.posting.post([UtteranceEnded(said_by, 0.5, EndReason.COMMIT, 500, 0)])
+        assert woken()
 
 
 def no_pauses(sent: list[Any]) -> list[Any]:
