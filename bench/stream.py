@@ -30,8 +30,8 @@ def measure(seconds: float, times: int) -> Table:
         f"{times} rounds of {seconds:.0f} s of speech (flite, -26 dBFS; utterances of 20 s) "
         "through stdin in real time; each service answers after 250 ms. The bare loop has no "
         "spool, no recovery and no supervision, and asks no neural model; the SDK has no gate, "
-        "no reconnecting and no MQTT either. With `provider.chunk_ms = 200` partials come up to "
-        "100 ms later. What the others do is said under Silence."
+        "no reconnecting and no MQTT either. With `provider.chunk_ms = 200` partials come "
+        "some 100 ms later. What the others do is said under Silence."
     )
     return Table("Speech without a pause", says, COLUMNS, found)
 

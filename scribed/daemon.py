@@ -37,6 +37,7 @@ from scribed.store.opening import Opened, open_store
 from scribed.store.recordings import Recordings
 from scribed.store.worker import Remember, Reserve, Store
 from scribed.supervisor import Supervisor, Workers
+from scribed.uplink.providers.chunking import chunk_bytes
 from scribed.uplink.worker import Uplink
 from scribed.worker import Budget, Crashed, Mailbox
 
@@ -214,7 +215,7 @@ class Daemon:
         return Capture(
             open_source=parts.source(audio),
             reopen=parts.reopens(audio),
-            chunk_bytes=pcm_bytes(self._config.provider.chunk_ms),
+            chunk_bytes=chunk_bytes(self._config.provider),
             vad=parts.vad(self._config)(),
             gate=parts.gate(self._config),
             new_id=lambda: UtteranceId(new_id()),

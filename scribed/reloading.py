@@ -24,7 +24,7 @@ from scribed.configfile import flatten
 from scribed.contradictions import contradictions
 from scribed.delivery import posts as delivery
 from scribed.errors import ConfigError, ScribedError
-from scribed.model import Alert, AlertCleared, Event, Identity, Retuned, pcm_bytes
+from scribed.model import Alert, AlertCleared, Event, Identity, Retuned
 from scribed.service import journal, notify
 from scribed.service.credentials import (
     MQTT_CLIENT_KEY,
@@ -37,6 +37,7 @@ from scribed.service.credentials import (
 )
 from scribed.store import worker as store
 from scribed.uplink import link as uplink
+from scribed.uplink.providers.chunking import chunk_bytes
 from scribed.worker import Mailbox
 
 logger = logging.getLogger(__name__)
@@ -223,7 +224,7 @@ class Reloading:
                 echo=config.echo,
                 motion=config.motion,
                 listen=config.listen,
-                chunk_bytes=pcm_bytes(config.provider.chunk_ms),
+                chunk_bytes=chunk_bytes(config.provider),
                 stall_s=parts.stall_s(config.audio),
                 silent_s=parts.silent_s(config.audio),
                 gate_settings=parts.gate_settings(config),

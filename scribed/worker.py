@@ -164,12 +164,9 @@ class Worker(threading.Thread):
         self.supervisor = supervisor
         self._fresh_until = time.monotonic() + PATIENCE_S
 
-    def beat(self, busy_s: float = 0.0) -> float:
-        """Say that this thread lives, and that its next call may block for `busy_s` seconds; the
-        time (monotonic)."""
-        now = time.monotonic()
-        self._fresh_until = now + PATIENCE_S + busy_s
-        return now
+    def beat(self, busy_s: float = 0.0) -> None:
+        """Say that this thread lives, and that its next call may block for `busy_s` seconds."""
+        self._fresh_until = time.monotonic() + PATIENCE_S + busy_s
 
     @property
     def stuck(self) -> bool:

@@ -1,8 +1,8 @@
 """Where capture hands on what it cut out: to the store first, then to those who wait for it.
 
 Nobody is waited for. Audio goes on as soon as it was read, in pieces of `PIECE_MS` at most, so that
-what a `kill -9` can take has not been read yet. The uplink, which sends a chunk at a time, is woken
-when there is one.
+what a `kill -9` can take has not been read yet. The uplink sends it in chunks, and is woken when
+there is one, but at once for all else.
 
 The store has what the gate holds back near the maximum before anybody else, as audio of the open
 utterance. Where the cut gives a part of it to the next utterance, the store is given that part once
@@ -69,21 +69,22 @@ class Posting:
         self._budget, self._begun = budget, begun
         self.retune(chunk_bytes)
         self._full: set[str] = set()
-        self._unsent = 0  # bytes of audio for which the uplink was not woken
+        self._unsent = 0  # bytes of audio that are no chunk yet
         self._ahead = 0  # bytes of the open utterance that only the store has
         self._holds = True  # no piece of them is missing
         self._last_seq = 0
         self._torn: UtteranceId | None = None  # of which the store did not get a piece
 
     def retune(self, chunk_bytes: int) -> None:
-        """Hand audio on in pieces of this size from now on, or smaller ones."""
+        """Hand audio on in pieces of this size from now on, or smaller ones. It is the least that
+        is sent in mid-utterance."""
         self._chunk_bytes = chunk_bytes
         self._piece_bytes = min(chunk_bytes, pcm_bytes(PIECE_MS))
 
     def post(self, events: Sequence[GateEvent]) -> None:
         """Hand on `events`: all to the store, then what is theirs to the others, in their order.
 
-        They are woken when all is posted, and may then have the processor.
+        They are woken when all is posted, but see the module, and may then have the processor.
         """
         if not events:
             return
@@ -91,12 +92,10 @@ class Posting:
             self._keep(events[0])
             self._put_audio(events[0])
             self._store.wake()
-            self._unsent += len(events[0].pcm)
-            if self._unsent >= self._chunk_bytes:
-                self._unsent = 0
+            if self._has_chunk(events):
                 self._uplink.wake()
             return
-        self._unsent = 0
+        self._has_chunk(events)
         items = [item for event in events for item in self._pieces(event)]
         ends: list[UtteranceCut | UtteranceEnded] = []
         for item in items:
@@ -118,7 +117,22 @@ class Posting:
 
     def wait_for_room(self, timeout: float) -> bool:
         """Wait at most `timeout` seconds until a file or pipe may be read on; may it?"""
-        return self._budget.wait_for_room(timeout, SPARE_BYTES)
+        has_room = self._budget.wait_for_room(timeout, SPARE_BYTES)
+        if not has_room:
+            self._uplink.wake()  # to what it was not woken for
+        return has_room
+
+    def _has_chunk(self, events: Sequence[GateEvent]) -> bool:
+        """Whether there is a chunk with the audio of `events`; what is less waits for the next."""
+        for event in events:
+            if isinstance(event, UtteranceAudio):
+                self._unsent += len(event.pcm)
+            elif isinstance(event, UtteranceEnded):
+                self._unsent = 0
+        has_chunk = self._unsent >= self._chunk_bytes
+        if has_chunk:
+            self._unsent = 0
+        return has_chunk
 
     def _is_one_piece(self, events: Sequence[GateEvent]) -> TypeGuard[Sequence[UtteranceAudio]]:
         """Whether they are one piece of audio that is nobody's yet."""

@@ -246,16 +246,16 @@ class Capture(Worker):
         waits = Waits(self.inbox, source, self._frame_s)
         heard_at = time.monotonic()  # in which a suspend is no time without frames
         while not self._stopping:
-            now = self.beat()
+            self.beat()
             block = self._read(source)
             if block is not None:
-                heard_at = now
+                heard_at = time.monotonic()
                 if not self._muting.on:
                     self._listening.hear(block, live=source.live)
                     self._presence.judged(self._ear.fault)
                     if not self._presence.hears:
                         self._found(source.device)
-            elif source.live and now - heard_at > self._stall_s:
+            elif source.live and time.monotonic() - heard_at > self._stall_s:
                 name = source.device.name
                 raise SourceError(f"{name}: no frames for {self._stall_s} s; it is opened again")
             self._obeying.obey()

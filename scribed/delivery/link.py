@@ -48,7 +48,7 @@ class BrokerLink:
         *,
         selector: selectors.BaseSelector,
         now: Callable[[], float],
-        beat: Callable[[float], object],
+        beat: Callable[[float], None],
     ) -> None:
         self.online = False  #: the broker has accepted us
         self.since = now()  #: when it became so

@@ -24,7 +24,6 @@ from scribed.model import (
     SeqReserved,
     UtteranceId,
     UtteranceStarted,
-    pcm_bytes,
 )
 from scribed.parts import Provider, conditioner, gate, vad
 from scribed.service.names import new_id
@@ -35,6 +34,7 @@ from scribed.transcribe.output import Outlet
 from scribed.transcribe.remarks import remarked, words
 from scribed.transcribe.settings import adapted
 from scribed.transcribe.sound import Sound, plain
+from scribed.uplink.providers.chunking import chunk_bytes
 from scribed.uplink.worker import Drain, Uplink
 from scribed.worker import Budget, Crashed, Finished, Mailbox, Stop
 
@@ -113,7 +113,7 @@ class Job:
                 skip=judge if shapes is None else lambda pcm: judge(shapes(pcm).gate),
             ),
             reopen=sound.may_be_live,
-            chunk_bytes=pcm_bytes(config.provider.chunk_ms),
+            chunk_bytes=chunk_bytes(config.provider),
             vad=judge,
             gate=gate(config),
             new_id=lambda: UtteranceId(new_id()),

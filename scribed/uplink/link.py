@@ -72,7 +72,7 @@ class ServiceLink:
         fetch: Callable[[UtteranceId], object],
         troubles: Troubles,
         reporter: Reporter,
-        beat: Callable[[float], object],
+        beat: Callable[[float], None],
     ) -> None:
         self.usage = Usage()
         self._provider, self._retry = config.provider, config.retry

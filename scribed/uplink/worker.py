@@ -194,7 +194,7 @@ class Uplink(Worker):
             now = clock.now()
             audio_alone = has_mail and self._take_mail(now)
             if audio_alone and self._is_at_ease() and rotation.forward(self._backlog, now):
-                has_mail = rotation.wait_on()  # so it is ten times a second
+                has_mail = rotation.wait_on()  # so it is for each chunk
                 continue
             self._waiting.pass_time(now)
             may_rotate = self._drain is None and not self._backlog.shut

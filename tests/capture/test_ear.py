@@ -237,7 +237,7 @@ def test_whatever_the_settings_a_kill_at_any_moment_costs_nothing_that_was_hande
                 assert before[-1] + 1 == after[0]
 
 
-@pytest.mark.parametrize(("chunk_ms", "wakes_at"), [(100, [1, 2, 3, 4, 5]), (250, [3])])
+@pytest.mark.parametrize(("chunk_ms", "wakes_at"), [(100, [1, 2, 3, 4, 5]), (250, [2, 5])])
 def test_who_sends_chunks_is_woken_for_each_and_at_once_for_all_else(
     chunk_ms: int, wakes_at: list[int]
 ) -> None:
@@ -250,14 +250,16 @@ def test_who_sends_chunks_is_woken_for_each_and_at_once_for_all_else(
                 desk.uplink.drain()
             return was_woken
 
-        desk.posting.post([UtteranceStarted(said_by, 1, 0.0)])
+        # an opening wakes everybody, and may leave what is no chunk
+        left = UtteranceAudio(said_by, bytes(pcm_bytes(60)))
+        desk.posting.post([UtteranceStarted(said_by, 1, 0.0), left])
         assert woken()
         said = []
         for n in range(1, 6):
             desk.posting.post([UtteranceAudio(said_by, pcm)])
             said += [n] if woken() else []
         assert said == wakes_at
-        assert len(desk.store) == 6
+        assert len(desk.store) == 7
         desk.posting.post([UtteranceEnded(said_by, 0.5, EndReason.COMMIT, 500, 0)])
         assert woken()
 

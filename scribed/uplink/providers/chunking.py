@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from scribed.model import SAMPLE_BYTES
+from scribed.config import ProviderSection
+from scribed.model import SAMPLE_BYTES, pcm_bytes
+
+OPENMIND_MAX_BYTES = 4096
+"""Of audio in one message, as OpenMind advises: more is split, whatever `provider.chunk_ms`."""
+
+
+def chunk_bytes(settings: ProviderSection) -> int:
+    """The least audio that is sent in mid-utterance."""
+    wanted = pcm_bytes(settings.chunk_ms)
+    return min(wanted, OPENMIND_MAX_BYTES) if settings.name == "openmind" else wanted
 
 
 def chunks(pcm: bytes, most: int) -> list[bytes]:

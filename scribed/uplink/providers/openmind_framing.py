@@ -11,15 +11,12 @@ import msgspec
 
 from scribed.config import ProviderSection
 from scribed.model import RATE, pcm_bytes, seconds
-from scribed.uplink.providers.chunking import chunks
+from scribed.uplink.providers.chunking import OPENMIND_MAX_BYTES, chunk_bytes, chunks
 from scribed.uplink.providers.openmind_route import language
-
-MAX_CHUNK_BYTES = 4096
-"""Of audio in one message, as OpenMind advises: more is split, whatever `provider.chunk_ms`."""
 
 
 class Framing:
-    """The audio of one connection, as messages of one chunk each; none is without audio."""
+    """The audio of one connection, as messages of a chunk or more; none is without audio."""
 
     def __init__(self, settings: ProviderSection) -> None:
         said: dict[str, str | int] = {"rate": RATE}
@@ -29,7 +26,7 @@ class Framing:
         self._binary = settings.openmind.framing == "binary"
         self._prefix = len(header).to_bytes(4, "big") + header
         self._said = "," + header[1:-1].decode()  # in the first message of a connection
-        self._chunk_bytes = min(pcm_bytes(settings.chunk_ms), MAX_CHUNK_BYTES)
+        self._chunk_bytes = chunk_bytes(settings)
         self._silence = bytes(pcm_bytes(settings.openmind.trailing_silence_ms))
         self._waiting = b""  # less than a chunk
         self._sent_bytes = 0
@@ -52,7 +49,7 @@ class Framing:
     def _messages(self) -> list[str | bytes]:
         pcm, self._waiting = self._waiting, b""
         self._sent_bytes += len(pcm)
-        return [self._message(chunk) for chunk in chunks(pcm, MAX_CHUNK_BYTES)]
+        return [self._message(chunk) for chunk in chunks(pcm, OPENMIND_MAX_BYTES)]
 
     def _message(self, pcm: bytes) -> str | bytes:
         if self._binary:
