@@ -160,10 +160,19 @@ class Judge:
             if spoken:
                 said_at = self.microphone.frames[spoken[-1].last].at
                 age_s = final["emit_unix_ms"] / 1000 - said_at
+                if final.get("final_reason") == "restart":
+                    age_s -= self._misdated_s(spoken)
                 assert age_s <= self.stale_after_s + SLACK_S, f"{age_s} s old: {final}"
         assert acted_on == sorted(set(acted_on)), f"seq does not rise: {acted_on}"
         for message in self.robot.on("late"):
             assert message.payload["late_reason"] in LATE_REASONS, message
+
+    def _misdated_s(self, spoken: list[Span]) -> float:
+        """By how much it is dated too late whose end is where its audio ends, from its start on:
+        the microphone is faster than the audio is long."""
+        first, last = spoken[0].first, spoken[-1].last
+        frames = self.microphone.frames
+        return (last - first) * FRAME_MS / 1000 - (frames[last].at - frames[first].at)
 
     def _is_excused(self, span: Span, finals: dict[int, dict[str, Any]], ended: set[int]) -> bool:
         """Whether utterances that ended without text stand where these frames were said."""
