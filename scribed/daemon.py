@@ -94,6 +94,7 @@ class Daemon:
             password=password,
             store=to_store,
             noted=opened.acked.add,
+            offering=opened.acked.offer,
             supervisor=self._mailbox,
             highest_seq=opened.recovery.published_to,
             standing=opened.recovery.facts.get(ANNOUNCED, "").split(),

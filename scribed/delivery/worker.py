@@ -55,7 +55,8 @@ class Delivery(Worker):
 
     Earlier runs have delivered nothing above `highest_seq`: nothing below it is a transcript now.
     `store` gets a `Delivered` for each final and end that the broker has, `supervisor` a `Command`;
-    `noted` gets its number before anything else is written: a crash may come before the store.
+    `noted` gets its number before anything else is written: a crash may come before the store; and
+    `offering` that of a final before it is.
     `announcing` gets the topics where a retained announcement stands, or may: to be given to the
     next run as `standing`, which removes what it does not want there.
     """
@@ -68,6 +69,7 @@ class Delivery(Worker):
         password: str | None,
         store: Mailbox[Any],
         noted: Callable[[int], object] = lambda _seq: None,
+        offering: Callable[[int], object] = lambda _seq: None,
         supervisor: Mailbox[Any],
         clock_synced: Callable[[], bool | None],
         highest_seq: int = 0,
@@ -99,7 +101,9 @@ class Delivery(Worker):
         self._last_error: str | None = None
         self._last_final_at: float | None = None
         self._troubles = Troubles(identity.base, named(config.mqtt), supervisor)
-        self._writing = Writing(self._publisher, self._troubles, moment=self._moment)
+        self._writing = Writing(
+            self._publisher, self._troubles, moment=self._moment, offering=offering
+        )
         self._away = True  # the log says so
         self._parting: Parting | None = None
         self._move: Move | None = None

@@ -13,20 +13,27 @@ from scribed.delivery.publisher import Publisher
 from scribed.delivery.refusals import DENIED_REMEDY, SIZE_REMEDY
 from scribed.delivery.topics import OFFLINE, Message
 from scribed.delivery.troubles import Troubles
+from scribed.model import Final
 
 
 class Writing:
-    """Used by delivery's thread only. `link` is the connection there is, `moment` the time now."""
+    """Used by delivery's thread only. `link` is the connection there is, `moment` the time now;
+    `offering` is told the number of a final before it is written."""
 
     link: BrokerLink
 
     def __init__(
-        self, publisher: Publisher, troubles: Troubles, *, moment: Callable[[], Moment]
+        self,
+        publisher: Publisher,
+        troubles: Troubles,
+        *,
+        moment: Callable[[], Moment],
+        offering: Callable[[int], object],
     ) -> None:
         self.goodbye = False  #: `offline` is the last thing to be written
         self.pauses = Pauses()
         self._publisher, self._outbox = publisher, publisher.outbox
-        self._troubles, self._moment = troubles, moment
+        self._troubles, self._moment, self._offering = troubles, moment, offering
 
     # What leaves
 
@@ -42,6 +49,8 @@ class Writing:
             if offer.too_large:
                 self._set_aside(offer, moment)
                 continue
+            if isinstance(offer.parcel, Final):
+                self._offering(offer.parcel.started.seq)
             self._publisher.written(offer, self.link.publish(offer.message), moment)
             self.loosely(offer.text)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 MAX_BYTES = 1 << 20
@@ -15,11 +16,16 @@ MAX_BYTES = 1 << 20
 days can lead, and more are not written."""
 
 
-class Acked:
-    """Sequence numbers that were acknowledged and that the ledger was not told yet.
+OFFERED = b"o"
 
-    `add()` is for any thread: delivery notes what was acknowledged before it writes the next, and
-    the store once more, after what it had to forget; all else is for the store's. Nothing here
+
+class Acked:
+    """Sequence numbers that were acknowledged and that the ledger was not told yet, and those whose
+    text was offered.
+
+    `add()` and `offer()` are for any thread: delivery notes what it writes before it does, and what
+    was acknowledged before it writes the next, and the store that once more, after what it had to
+    forget; all else is for the store's. Nothing here
     raises: where the file cannot be used (`path` None: there is none) a kill may lead to a second
     delivery, and `unwritten` counts how many.
     """
@@ -27,6 +33,8 @@ class Acked:
     def __init__(self, path: Path | None) -> None:
         self.before: frozenset[int] = frozenset()
         """What earlier runs left: for the ledger to take, then `clear()`."""
+        self.offered: frozenset[int] = frozenset()
+        """What the last run was about to write to the broker."""
         self.unwritten = 0
         self._fd: int | None = None
         self._size = 0
@@ -39,7 +47,8 @@ class Acked:
             self._size = len(content)
             # What follows the last line's end was torn.
             lines = content[: content.rfind(b"\n") + 1].split()
-            self.before = frozenset(int(n) for n in lines if n.isdigit() and len(n) <= 18)
+            self.before = _numbers(lines)
+            self.offered = _numbers(n[1:] for n in lines if n.startswith(OFFERED))
             if not content.endswith(b"\n") and content:
                 self._write(b"\n")
 
@@ -47,6 +56,10 @@ class Acked:
         """`seq` was acknowledged: one write(2), no fsync."""
         if not self._write(b"%d\n" % seq):
             self.unwritten += 1
+
+    def offer(self, seq: int) -> None:
+        """The text of `seq` is written next: as above."""
+        self._write(OFFERED + b"%d\n" % seq)
 
     def clear(self) -> None:
         """The ledger has them all."""
@@ -70,3 +83,7 @@ class Acked:
             return False
         self._size += written
         return written == len(line)
+
+
+def _numbers(lines: Iterable[bytes]) -> frozenset[int]:
+    return frozenset(int(n) for n in lines if n.isdigit() and len(n) <= 18)

@@ -187,8 +187,12 @@ class _Recoverer(Struct):
             self._progress()
             if info.started.seq in self._acked.before or self._is_answered(info.id):
                 self._utterances.discard(info.id)
-            else:
-                found.append(replace(info, started=self._dated(info.started)))
+                continue
+            offered = info.started.seq in self._acked.offered  # and may have been published
+            if offered:
+                self._utterances.mark_answered(info.id)
+            sending = info.sending and not offered
+            found.append(replace(info, started=self._dated(info.started), sending=sending))
         return found
 
     def _is_answered(self, id: UtteranceId) -> bool:

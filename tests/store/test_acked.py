@@ -26,6 +26,20 @@ def before(path: Path) -> frozenset[int]:
     return acked.before
 
 
+def test_what_was_offered_is_not_yet_acknowledged(path: Path) -> None:
+    acked = Acked(path)
+    acked.offer(1)
+    acked.offer(2)
+    acked.add(1)
+    acked.close()
+    after = Acked(path)
+    assert after.before == {1}
+    assert after.offered == {1, 2}
+    after.clear()
+    after.close()
+    assert path.read_bytes() == b""
+
+
 def test_a_killed_daemon_leaves_what_was_acknowledged(path: Path) -> None:
     life = (
         "import os, signal; from pathlib import Path; from scribed.store.acked import Acked\n"

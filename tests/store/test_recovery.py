@@ -191,6 +191,19 @@ def test_an_utterance_that_had_its_answer_once_is_never_set_aside_for_a_crash(ho
     assert tuple(life.recovery.unpublished) == ()
 
 
+def test_nor_is_one_whose_text_was_on_its_way_to_the_broker(house: House) -> None:
+    life = house.life()
+    say(life.utterances, 1, PIECE)
+    for n in range(5):
+        life.utterances.mark_sending(utterance(1), sending=True)
+        if n == 0:
+            life.acked.offer(1)  # the store was to mark it next
+        life = house.life()
+        assert recovered(life) == [1]
+    assert tuple(life.recovery.unpublished) == ()
+    assert life.acked.before == frozenset()
+
+
 def test_a_clean_end_while_it_is_sent_is_not_held_against_it(house: House) -> None:
     life = house.life()
     say(life.utterances, 1, PIECE)
