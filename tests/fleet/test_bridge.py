@@ -64,6 +64,7 @@ def test_what_a_site_needs_crosses_the_bridge_and_bare_words_do_not(fleet: Fleet
         command.answer.put(Reply(command.token, {"flushed": False}))
         control.waits_for(lambda: control.received, "the reply at the site")
         assert control.received[0].payload["req"] == "r-1"
+        recorder.waits_for(lambda: recorder.of("/reply"), "the reply, to each who reads it")
     recorder_heard = {m.topic.removeprefix("scribed/r7/mic/") for m in recorder.received}
     assert {"status", "transcript", "reply"} <= recorder_heard
     assert not {name for name in recorder_heard if name.split("/")[0] in ("text", "word")}
