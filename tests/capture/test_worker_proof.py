@@ -50,7 +50,7 @@ def test_a_dead_microphone_is_told_once_with_its_evidence_and_taken_back(live: R
     say(live, sounds(5) + silence(1900))
     assert alerts(live) == []
     say(live, silence(3000))
-    (raised,) = alerts(live)
+    (raised,) = until(lambda: alerts(live))
     assert raised.message == "stdin: digital silence for 2 s"
     assert raised.severity == "error"
     assert "audio.silent_s" in raised.remedy
@@ -58,7 +58,7 @@ def test_a_dead_microphone_is_told_once_with_its_evidence_and_taken_back(live: R
     assert sound.is_dead
     assert 4.9 - 0.1 - LULL_PARTS / 10 <= sound.still_s <= 5.0
     say(live, sounds(12))
-    assert alerts(live) == [raised, AlertCleared("silent_device")]
+    until(lambda: alerts(live) == [raised, AlertCleared("silent_device")])
     assert live.capture.report.sound.fault is None
 
 
@@ -72,13 +72,13 @@ def test_the_report_says_so_before_the_alert_does(live: Rig) -> None:
 
 def test_a_stuck_value_is_told_too_though_it_opens_the_gate(live: Rig) -> None:
     say(live, voice(2500))
-    (raised,) = alerts(live)
+    (raised,) = until(lambda: alerts(live))
     assert raised.message == "stdin: a stuck value (10000) for 2 s"
 
 
 def test_a_mute_proves_nothing(live: Rig) -> None:
     say(live, silence(2500))
-    (raised,) = alerts(live)
+    (raised,) = until(lambda: alerts(live))
     live.ask(lambda command: Mute(True, command)).answer()
     assert live.capture.report.sound == Sound()
     live.ask(lambda command: Mute(False, command)).answer()
@@ -134,7 +134,7 @@ def test_a_warning_is_what_does_not_keep_it_from_hearing(live: Rig) -> None:
         for at in range(0, len(sound), 2)
     )
     say(live, offset)
-    (raised,) = alerts(live)
+    (raised,) = until(lambda: alerts(live))
     assert raised.severity == "warning"
     assert raised.message == "stdin: a DC offset of 18% of full scale"
     fault = live.capture.report.sound.fault
